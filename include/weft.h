@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* Weft, an asynchronous HTTP server framework, and the runtime it stands on: everything but weft/test.h. */
+#ifndef WEFT_H
+#define WEFT_H
+
+#include <weft/app.h>
+#include <weft/base.h>
+#include <weft/error.h>
+#include <weft/log.h>
+#include <weft/loop.h>
+#include <weft/queue.h>
+#include <weft/request.h>
+#include <weft/scope.h>
+#include <weft/stream.h>
+#include <weft/task.h>
+#include <weft/time.h>
+
+#endif

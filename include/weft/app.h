@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The application: routes, state, and running it.
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *         weft_app *app = weft_app_new();
+ *         weft_get(app, "/", hello);
+ *         weft_get(app, "/{name}", hello);
+ *         return weft_app_main(app, argc, argv);
+ *     }
+ *
+ * An app is set up on one thread before it serves, and is read-only while it does. A pattern is a path whose segments are
+ * literal or a parameter in braces: "/users/{id}/orders". A parameter matches one whole non-empty segment; a literal wins
+ * over a parameter. Mistakes in routes (a malformed pattern, two that match the same) are kept, and weft_app_main reports
+ * each in a line and exits with status 2.
+ */
+#ifndef WEFT_APP_H
+#define WEFT_APP_H
+
+#include <weft/log.h>
+#include <weft/request.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A handler is a task: it may wait anywhere. It makes one reply and returns 0, or returns an error: WEFT_EHTTP(404) answers
+ * 404; WEFT_EDEADLINE 503; anything else is logged with its trail and answers 500. No reply and no error is a 500. */
+typedef int weft_handler(weft_request *req);
+
+typedef struct weft_route_options {
+    size_t struct_size;
+    weft_duration timeout; /* from the request's head to the end of the handler; 0 is the app's (300 s); WEFT_NO_LIMIT */
+    int64_t body_limit;    /* bytes; 0 is the app's (1 MiB); a larger body is answered 413 */
+    size_t stack_size;     /* of the handler's task: 16 KiB to 8 MiB; 0 is 64 KiB */
+    const char *name;      /* for logs and reports; NULL is the pattern. Borrowed until weft_app_free */
+    bool finish_when_client_leaves; /* let the handler run on when the client has gone; else it is cancelled */
+} weft_route_options;
+
+/* An empty app. NULL when memory is out. */
+WEFT_API weft_app *weft_app_new(void);
+
+/* Gives it back. Only when it does not serve (weft_app_main does this itself). NULL is fine. */
+WEFT_API void weft_app_free(weft_app *app);
+
+/* Has `method` and `pattern` (both copied) answered by h. GET also answers HEAD. Returns 0, or, kept for weft_app_main too:
+ * -EINVAL a malformed method or pattern, -EEXIST one that matches the same, -ENOMEM. */
+WEFT_API int weft_route_with(weft_app *app, const char *method, const char *pattern, weft_handler *h,
+                             const weft_route_options *options);
+
+#define weft_route(app, method, pattern, ...) weft_route_((app), (method), (pattern), __VA_ARGS__, )
+#define weft_route_(app, method, pattern, h, ...)                                                                              \
+    weft_route_with((app), (method), (pattern), (h),                                                                           \
+                    &(weft_route_options){ .struct_size = sizeof(weft_route_options), __VA_ARGS__ })
+#define weft_get(app, pattern, ...)    weft_route_((app), "GET", (pattern), __VA_ARGS__, )
+#define weft_post(app, pattern, ...)   weft_route_((app), "POST", (pattern), __VA_ARGS__, )
+#define weft_put(app, pattern, ...)    weft_route_((app), "PUT", (pattern), __VA_ARGS__, )
+#define weft_patch(app, pattern, ...)  weft_route_((app), "PATCH", (pattern), __VA_ARGS__, )
+#define weft_delete(app, pattern, ...) weft_route_((app), "DELETE", (pattern), __VA_ARGS__, )
+
+/* The state that handlers reach through weft_app_state(req). Borrowed; set before serving. */
+WEFT_API void weft_app_set(weft_app *app, void *state);
+WEFT_API void *weft_app_state(const weft_request *req);
+
+/* Settings of an app; weft_app_main reads them from flags and WEFT_… environment variables. 0 or NULL is the default. */
+typedef struct weft_app_options {
+    size_t struct_size;
+    const char *const *listen; /* "127.0.0.1:8080", "[::]:80", ":8080" (all addresses), "unix:/path"; copied; def. ":8080" */
+    size_t listen_count;
+    enum weft_log_level log_level; /* WEFT_LOG_ERROR is 0: set log_level_is_set too */
+    bool log_level_is_set;
+    bool debug;                       /* checks that cost time, and more words in the log */
+    int max_connections;              /* default: 0.9 of the limit on open files, less 64 */
+    weft_duration drain;              /* stopping: how long requests in flight may take (15 s) */
+    weft_duration fresh_connection;   /* stopping: for the one request of a connection that was just accepted (5 s) */
+    weft_duration cancel;             /* stopping: after that, for tasks to end once cancelled (5 s) */
+    weft_duration cleanup;            /* stopping: how long shields hold then (3 s) */
+    weft_duration request_timeout;    /* the routes' default (300 s) */
+    weft_duration head_timeout;       /* a whole request head, from its first byte (10 s) */
+    weft_duration keep_alive_timeout; /* an idle connection (75 s) */
+    weft_duration body_timeout;       /* a body of which nothing comes (30 s) */
+    weft_duration write_timeout;      /* a write of which nothing goes (30 s) */
+    int64_t body_limit;               /* the routes' default, bytes (1 MiB) */
+    size_t request_line_limit, field_limit, head_limit; /* bytes (8 KiB, 8 KiB, 16 KiB) */
+    int field_count_limit;                              /* (100) */
+} weft_app_options;
+
+/* Takes the settings that are not 0 over into the app. 0, -EINVAL (with a logged line saying which), -ENOMEM. */
+WEFT_API int weft_app_configure(weft_app *app, const weft_app_options *options);
+
+/* Serves until stopped, on the calling thread, which must have no loop. SIGTERM and SIGINT stop it (they, and SIGQUIT, are
+ * blocked in this thread and all it makes from then on, and read by a thread of their own); a second one cancels what is
+ * left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if something was, or < 0 when it could
+ * not start (-EADDRINUSE …), after a logged line. */
+WEFT_API int weft_app_serve(weft_app *app);
+
+/* Begins to stop a serving app, as SIGTERM would. From any thread, while it serves; idempotent. */
+WEFT_API void weft_app_stop(weft_app *app);
+
+/* Is the app stopping? Long handlers ask, and wind up. */
+WEFT_API bool weft_stopping(const weft_request *req);
+
+/* Reads flags and environment, serves, and frees the app (NULL: says that memory is out). Returns the exit status: 0, 1 could
+ * not start, 2 a bad flag or route, 75 something was cut when stopping. `--help` lists the flags. */
+WEFT_API int weft_app_main(weft_app *app, int argc, char **argv);
+
+/* The port of the n-th listener while it serves (for `:0`), or 0 for a unix socket or n past the last. */
+WEFT_API int weft_app_port(const weft_app *app, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * A request and its reply, as a handler sees them.
+ *
+ * Everything a request hands out (parameters, header fields, memory of weft_alloc) lives in the request's arena until the
+ * handler and its deferred calls have ended; nothing of it is freed by the handler. A request is a group: tasks started in it
+ * by weft_spawn are cancelled and joined at its end. Only the handler's task, and tasks it waits for, may use it.
+ */
+#ifndef WEFT_REQUEST_H
+#define WEFT_REQUEST_H
+
+#include <weft/task.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weft_app weft_app;
+typedef struct weft_request weft_request;
+
+/* ---- what was asked ---- */
+
+/* "GET" and so on; the path of the target, decoded, without the query; the query as it came, without '?', or NULL. */
+WEFT_API const char *weft_method(const weft_request *req);
+WEFT_API const char *weft_path(const weft_request *req);
+WEFT_API const char *weft_query_string(const weft_request *req);
+
+/* The part of the path that {name} matched, percent-decoded. Never NULL: asking for a name that the route's pattern does not
+ * have ends the program with a message. weft_param_or returns `otherwise` then. */
+WEFT_API const char *weft_param(const weft_request *req, const char *name);
+WEFT_API const char *weft_param_or(const weft_request *req, const char *name, const char *otherwise);
+
+/* The first value of a field of the query ("?a=1&b"; decoded, '+' is a space), "" for one without '='. NULL if absent. */
+WEFT_API const char *weft_query(weft_request *req, const char *name);
+
+/* The value of a header field, without white space around it; the name in any case. The first, where there are several.
+ * NULL if absent. */
+WEFT_API const char *weft_header(const weft_request *req, const char *name);
+
+/* May wait. The whole body, collected, NUL-terminated, in the arena; the same again when called again. Returns 0, or an error
+ * to hand up, which answers 413 (larger than the route's body_limit) or 408 (it stopped coming); WEFT_EGONE; -ENOMEM; the
+ * reason that cut it short. */
+WEFT_API WEFT_WAITS int weft_body(weft_request *req, weft_bytes *ret_body);
+
+/* Has the client gone (a reset, or an end of input after the reply's head)? */
+WEFT_API bool weft_request_gone(const weft_request *req);
+
+/* ---- memory ---- */
+
+/* Memory for as long as the request lives: aligned to 16, not cleared. NULL when memory is out. */
+WEFT_API void *weft_alloc(weft_request *req, size_t size);
+WEFT_API char *weft_format(weft_request *req, const char *format, ...) WEFT_PRINTF(2, 3);
+
+/* ---- the reply: one per request; made whole, sent when the handler waits or ends ----
+ * Each returns 0; -EALREADY when a reply was made before (that one stands); -EINVAL for a status outside 200 to 599, or a
+ * body with a status that has none (204, 304); -ENOMEM. They never wait and are never refused, also in a cancelled request.
+ */
+
+/* text/plain; charset=utf-8, formatted. A format of just "%s" is as cheap as the bytes. */
+WEFT_API int weft_reply_text(weft_request *req, int status, const char *format, ...) WEFT_PRINTF(3, 4);
+
+/* Any bytes (copied) of the given type; `type` NULL sends no Content-Type. */
+WEFT_API int weft_reply_bytes(weft_request *req, int status, const char *type, const void *data, size_t size);
+
+/* application/json, in the format of jansson's json_pack: "{s:s, s:i}", "name", name, "count", 3. -EINVAL for a format or
+ * values that make no JSON (text that is not UTF-8), logged with jansson's words. */
+WEFT_API int weft_reply_json(weft_request *req, int status, const char *pack_format, ...);
+
+/* No body. */
+WEFT_API int weft_reply_empty(weft_request *req, int status);
+
+/* A redirect (301, 302, 303, 307, 308) to `location`: a path or an absolute URL; -EINVAL for control bytes or another status.
+ */
+WEFT_API int weft_reply_redirect(weft_request *req, int status, const char *location);
+
+/* Adds a header field to the reply, before it is made; both are copied. 0; -EALREADY after the reply; -EINVAL for a name that
+ * is no token, a value with CR, LF or NUL, or a field that is the server's own (Content-Length, Connection, Transfer-Encoding,
+ * Date); -ENOMEM. */
+WEFT_API int weft_set_header(weft_request *req, const char *name, const char *value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

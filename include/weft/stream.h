@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Byte streams: a TCP connection, a unix socket, or a pair in memory, with the same calls.
+ *
+ *     weft_stream *s;
+ *     WEFT_TRY(weft_connect(&s, "127.0.0.1:8080"));
+ *     rc = weft_stream_write(s, "hello\n", 6);
+ *     while (rc >= 0 && (n = weft_stream_read(s, buf, sizeof buf)) > 0) ...
+ *     weft_stream_close(s);
+ *
+ * A stream belongs to the loop on which it was made. One task may read while another writes; two readers, or two writers,
+ * at once are refused with -EBUSY. A wait that is cut short loses no byte: what was not read can be read later. A write that
+ * is cut short may have sent a part. Peers are told apart by their ends: 0 is an orderly end, -ECONNRESET is not.
+ */
+#ifndef WEFT_STREAM_H
+#define WEFT_STREAM_H
+
+#include <weft/task.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct weft_stream weft_stream;
+
+/* May wait. Connects to "127.0.0.1:80", "[::1]:80" (numeric; names follow with the resolver) or "unix:/path". Returns 0 with
+ * *ret_stream set, -EINVAL for an address it cannot read, -ECONNREFUSED and the like, -ENOMEM, or the reason. */
+WEFT_API WEFT_WAITS int weft_connect(weft_stream **ret_stream, const char *address);
+
+/* Two connected ends in memory; each holds up to `capacity` bytes (1 to 16 MiB; 0 is 64 KiB) for its reader. 0 or -ENOMEM. */
+WEFT_API WEFT_MUST int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b, size_t capacity);
+
+/* May wait. Reads what is there, at least one byte, at most `size`. Returns the count, 0 at the end of input, or < 0:
+ * -ECONNRESET, WEFT_ECLOSED after weft_stream_close by another task, -EBUSY, the reason. */
+WEFT_API WEFT_WAITS int64_t weft_stream_read(weft_stream *s, void *buf, size_t size);
+
+/* May wait. Writes all of it, waiting while the peer is slow. Returns 0, or < 0: -EPIPE, -ECONNRESET, WEFT_ECLOSED, -EBUSY,
+ * -ENOMEM, the reason. The data is borrowed until it returns. */
+WEFT_API WEFT_WAITS int weft_stream_write(weft_stream *s, const void *data, size_t size);
+
+/* Ends our direction after what has been written; reading goes on. Never waits. 0, or -ENOTCONN. */
+WEFT_API int weft_stream_shutdown(weft_stream *s);
+
+/* Closes and frees it; tasks that wait on it get WEFT_ECLOSED. Never waits. NULL is fine. */
+WEFT_API void weft_stream_close(weft_stream *s);
+
+/* weft_stream_close for __attribute__((cleanup(weft_stream_drop))). */
+WEFT_API void weft_stream_drop(weft_stream **s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
