@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+#include "lib/coro/coro.h"
+
+#include <stdint.h>
+
+#include "lib/base/check.h"
+
+/* The frame that weft_switch_ takes off a saved stack, from its stack pointer up. */
+struct frame {
+    void *r15, *r14, *r13;
+    void (*r12)(void *arg);
+    void *rbx, *rbp;
+    void (*resume)(void);
+};
+
+void weft_coro_init(weft_coro *co, weft_stack *stack, char *top, void (*fn)(void *arg), void *arg)
+{
+    DCHECK((uintptr_t)top % 16 == 0 && top <= stack->top && top > stack->low + sizeof(struct frame));
+    struct frame *frame = (struct frame *)(void *)(top - sizeof *frame); /* the stack is aligned to 16 once it is off */
+    *frame = (struct frame){ .r12 = fn, .rbx = arg, .resume = weft_switch_start_ };
+    co->sp = frame;
+    co->stack = stack;
+    if (!stack->fiber)
+        stack->fiber = weft_fiber_new();
+}
+
+void weft_home_init(weft_home *home)
+{
+    *home = (weft_home){ 0 };
+#ifdef WEFT_TSAN
+    home->fiber = weft_fiber_here();
+#endif
+}
+
+#ifdef WEFT_ASAN
+struct call_home {
+    weft_home *home;
+    weft_coro *co;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void call_home(void *arg)
+{
+    struct call_home *call = arg;
+    __sanitizer_finish_switch_fiber(call->home->fake_stack, NULL, NULL);
+    call->fn(call->arg);
+    __sanitizer_start_switch_fiber(&call->home->fake_stack, call->co->stack->low, weft_stack_size(call->co->stack));
+}
+#endif
+
+void weft_coro_call_home(weft_home *home, weft_coro *co, void (*fn)(void *arg), void *arg)
+{
+#ifdef WEFT_ASAN
+    struct call_home call = { home, co, fn, arg };
+    __sanitizer_start_switch_fiber(&co->fake_stack, home->low, home->size);
+    weft_switch_call_(call_home, &call, home->sp);
+    __sanitizer_finish_switch_fiber(co->fake_stack, NULL, NULL);
+#else
+    (void)co;
+    weft_switch_call_(fn, arg, home->sp);
+#endif
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Guards: MADV_GUARD_INSTALL (Linux 6.13) makes pages fault without splitting the mapping; before that mprotect does, at two
+ * mappings a stack, and a process may have some 65,000 of them: so they have a budget, past which no stack is made.
+ */
+#include "lib/coro/stack.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "lib/base/check.h"
+#include "lib/base/memory.h"
+#include "lib/base/sanitize.h"
+#include "lib/coro/annotate.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+enum {
+    SLAB_TARGET = 4 * 1024 * 1024, /* bytes of stacks in a slab */
+    SLAB_MIN_STACKS = 4,
+    PROTECTED_GUARDS_MAX = 12000,
+    TRIM_KEEP = 16, /* warm stacks that a trim leaves alone */
+    STAGGER_STEPS = 8,
+    STAGGER = 128, /* bytes */
+};
+
+struct weft_stack_slab {
+    struct weft_stack_slab *next;
+    char *base;
+    size_t mapped;
+    size_t count, cut;
+    weft_stack stacks[];
+};
+
+void weft_stacks_init(weft_stacks *stacks)
+{
+    *stacks = (weft_stacks){ .guards_by_madvise = true };
+    for (size_t i = 0; i < WEFT_STACK_CLASSES; i++) {
+        weft_list_init(&stacks->classes[i].warm);
+        weft_list_init(&stacks->classes[i].cold);
+    }
+}
+
+static unsigned class_of(size_t size)
+{
+    if (size == 0)
+        size = WEFT_STACK_DEFAULT;
+    unsigned index = 0;
+    while (index < WEFT_STACK_CLASSES - 1 && (WEFT_STACK_MIN << index) < size)
+        index++;
+    return index;
+}
+
+static struct weft_stack_slab *add_slab(struct weft_stack_class *class, size_t stack_size)
+{
+    size_t count = SLAB_TARGET / stack_size;
+    if (count < SLAB_MIN_STACKS)
+        count = SLAB_MIN_STACKS;
+    struct weft_stack_slab *slab = weft_mem_calloc(1, sizeof *slab + count * sizeof slab->stacks[0]);
+    if (!slab)
+        return NULL;
+    slab->mapped = count * (stack_size + WEFT_STACK_GUARD);
+    slab->base = weft_mem_map(slab->mapped);
+    if (!slab->base) {
+        weft_mem_free(slab);
+        return NULL;
+    }
+    slab->count = count;
+    slab->next = class->slabs;
+    class->slabs = slab;
+    return slab;
+}
+
+static bool guard(weft_stacks *stacks, char *at)
+{
+    if (stacks->guards_by_madvise) {
+        if (madvise(at, WEFT_STACK_GUARD, MADV_GUARD_INSTALL) == 0)
+            return true;
+        stacks->guards_by_madvise = false;
+    }
+    if (stacks->protected_guards >= PROTECTED_GUARDS_MAX || mprotect(at, WEFT_STACK_GUARD, PROT_NONE) != 0)
+        return false;
+    stacks->protected_guards++;
+    return true;
+}
+
+/* Cuts one more stack from the newest slab of the class, or from a new one. */
+static weft_stack *cut(weft_stacks *stacks, unsigned class_index)
+{
+    struct weft_stack_class *class = &stacks->classes[class_index];
+    size_t size = WEFT_STACK_MIN << class_index;
+    struct weft_stack_slab *slab = class->slabs;
+    if (!slab || slab->cut == slab->count) {
+        slab = add_slab(class, size);
+        if (!slab)
+            return NULL;
+    }
+    char *slot = slab->base + slab->cut * (size + WEFT_STACK_GUARD);
+    if (!guard(stacks, slot))
+        return NULL;
+    weft_stack *stack = &slab->stacks[slab->cut];
+    *stack = (weft_stack){ .low = slot + WEFT_STACK_GUARD, .class_index = class_index };
+    stack->top = stack->low + size - (slab->cut % STAGGER_STEPS) * STAGGER;
+    stack->valgrind_id = ANNOTATE_STACK_REGISTER(stack->low, stack->low + size);
+    slab->cut++;
+    stacks->cut++;
+    return stack;
+}
+
+weft_stack *weft_stack_take(weft_stacks *stacks, size_t size)
+{
+    unsigned class_index = class_of(size);
+    struct weft_stack_class *class = &stacks->classes[class_index];
+    weft_stack *stack;
+    weft_list *node = class->warm.next;
+    if (LIKELY(node != &class->warm)) {
+        weft_list_unlink(node);
+        stack = CONTAINER_OF(node, weft_stack, link);
+        if (--class->warm_count < class->warm_low)
+            class->warm_low = class->warm_count;
+    } else if ((node = weft_list_shift(&class->cold))) {
+        stack = CONTAINER_OF(node, weft_stack, link);
+    } else {
+        stack = cut(stacks, class_index);
+        if (!stack)
+            return NULL;
+    }
+    stacks->in_use++;
+    return stack;
+}
+
+void weft_stack_give(weft_stacks *stacks, weft_stack *stack)
+{
+    struct weft_stack_class *class = &stacks->classes[stack->class_index];
+    SANITIZE_UNPOISON(stack->low, weft_stack_size(stack)); /* the last frames never returned */
+    weft_list_prepend(&class->warm, &stack->link);
+    class->warm_count++;
+    stacks->in_use--;
+}
+
+bool weft_stacks_trim(weft_stacks *stacks)
+{
+    bool more = false;
+    for (size_t i = 0; i < WEFT_STACK_CLASSES; i++) {
+        struct weft_stack_class *class = &stacks->classes[i];
+        size_t spare = class->warm_low > TRIM_KEEP ? class->warm_low - TRIM_KEEP : 0;
+        for (size_t n = (spare + 1) / 2; n > 0; n--) {
+            weft_list *coldest = class->warm.prev;
+            weft_list_remove(coldest);
+            class->warm_count--;
+            weft_stack *stack = CONTAINER_OF(coldest, weft_stack, link);
+            madvise(stack->low, weft_stack_size(stack), MADV_DONTNEED); /* refused: the pages stay, no harm */
+            weft_list_append(&class->cold, coldest);
+        }
+        class->warm_low = class->warm_count;
+        more = more || class->warm_count > TRIM_KEEP;
+    }
+    return more;
+}
+
+void weft_stacks_close(weft_stacks *stacks)
+{
+    CHECK(stacks->in_use == 0);
+    for (size_t i = 0; i < WEFT_STACK_CLASSES; i++) {
+        struct weft_stack_slab *slab;
+        while ((slab = stacks->classes[i].slabs)) {
+            stacks->classes[i].slabs = slab->next;
+            for (size_t k = 0; k < slab->cut; k++) {
+                ANNOTATE_STACK_DEREGISTER(slab->stacks[k].valgrind_id);
+                weft_fiber_free(slab->stacks[k].fiber);
+            }
+            weft_mem_unmap(slab->base, slab->mapped);
+            weft_mem_free(slab);
+        }
+    }
+}

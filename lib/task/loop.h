@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The inside of a loop: the scheduler's state, and what the layers above may hook into.
+ *
+ * A turn: callbacks that are due soon, then tasks that are ready (at most READY_BUDGET switches, so that input is never
+ * starved), then one poll of libuv, which calls back into lib/net, into timers and posts. A task is entered only from here or
+ * by weft_task_enter from a callback: always on the loop's stack, while no other runs.
+ */
+#ifndef WEFT_LIB_TASK_LOOP_H
+#define WEFT_LIB_TASK_LOOP_H
+
+#include <pthread.h>
+
+#include <weft/log.h>
+#include <weft/loop.h>
+#include <weft/test.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/list.h"
+#include "lib/base/slab.h"
+#include "lib/coro/coro.h"
+#include "lib/coro/overflow.h"
+#include "lib/task/timer.h"
+
+#define WEFT_LOOP_MAGIC 0x100bae5eu
+
+struct weft_poll;
+
+/* Something to do soon on the loop's stack, with no task running: a way out of deep call chains. Embedded in its owner. */
+typedef struct weft_callback {
+    weft_list link; /* on itself when not due */
+    void (*fn)(struct weft_callback *callback);
+} weft_callback;
+
+/* What test mode adds to a loop. */
+struct weft_test_mode {
+    bool is_virtual, is_quiet;
+    uint64_t random; /* state of the shuffle; 0 leaves the ready queue in order */
+    uint64_t waits, cancel_at, switches;
+    enum weft_cancel_when cancel_when;
+    bool struck, is_deadlocked;
+    bool cancel_this_wait;          /* the wait now being made is the chosen one */
+    const struct weft_wait *chosen; /* it has parked, and is to be cancelled once woken */
+};
+
+struct weft_post {
+    weft_list link;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct weft_loop {
+    unsigned magic;
+    weft_task *current; /* the task that runs, or NULL */
+    weft_home home;
+    bool on_loop_stack; /* the running task has called home: it must not wait */
+    weft_list ready;    /* tasks */
+    weft_list soon;     /* callbacks */
+    weft_list tasks;    /* all that have not ended */
+    weft_duration now;  /* the clock, read once a turn; in virtual time the clock itself */
+    weft_wheel wheel;
+    weft_stacks stacks;
+    weft_timer trim; /* of stacks */
+    weft_slab task_slab;
+    weft_arena_pool arenas;
+    weft_group root;
+    int outside; /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
+    struct weft_poll *poll;
+
+    pthread_mutex_t inbox_lock;
+    weft_list inbox; /* posts; under the lock */
+
+    /* For the layers above; both run on the loop's stack with no task running. */
+    void (*after_task)(struct weft_loop *loop); /* after a task ran: flush */
+    void *server;                               /* the layer above's own */
+
+    enum weft_log_level log_level;
+    weft_log_sink *log_sink;
+    void *log_context;
+
+    weft_overflow_watch overflow;
+    struct weft_test_mode *test;
+    int result;
+};
+
+/* The loop of this thread. */
+extern _Thread_local weft_loop *weft_here;
+
+static inline void weft_callback_init(weft_callback *callback, void (*fn)(weft_callback *callback))
+{
+    weft_list_init(&callback->link);
+    callback->fn = fn;
+}
+
+/* Calls it once, soon; it may be asked for again, and withdrawn by weft_callback_clear. */
+void weft_callback_soon(weft_loop *loop, weft_callback *callback);
+
+static inline void weft_callback_clear(weft_callback *callback)
+{
+    weft_list_remove(&callback->link);
+}
+
+/* The absolute time `d` from now, from a clock read now. */
+weft_duration weft_loop_deadline(weft_loop *loop, weft_duration d);
+
+/* Reads the clock (the virtual one in virtual time). */
+weft_duration weft_loop_clock(weft_loop *loop);
+
+struct weft_loop_options {
+    struct weft_test_mode *test;                /* NULL outside test mode */
+    const char *name;                           /* of the first task */
+    void (*opened)(weft_loop *loop, void *arg); /* before the first task is started; may be NULL */
+};
+
+/* What weft_run is made of. */
+int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, void *arg);
+
+/* Makes the present poll return when it is done with its callbacks, or the next one not block. */
+void weft_loop_wake(weft_loop *loop);
+
+/* A report of misuse: one line with the running task and where it was started; in debug builds the program ends. */
+void weft_misuse(const char *format, ...) WEFT_PRINTF(1, 2);
+
+/* As weft_misuse, and the program ends in every build: going on would not be safe. */
+_Noreturn void weft_misuse_die(const char *format, ...) WEFT_PRINTF(1, 2);
+
+#endif

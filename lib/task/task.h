@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The inside of tasks, scopes and groups.
+ *
+ * States of a task (changed by weft_task_set_state alone):
+ *
+ *     NEW ──────> READY <────> RUNNING ──> DONE
+ *      └──────────────────────> ↑ │
+ *                    PARKED <─────┘
+ *                      └──> READY (by weft_wait_settle alone)
+ *
+ * Reasons. Every scope and every task stores its effective reason: that of what is around it, if that has one and no shield
+ * is between, else its own. It is spread eagerly, when it changes, down the owner's chain of scopes and into the task lists of
+ * groups on that chain; so a wait tests one integer. What is around the outermost scope of a task is the task itself, what is
+ * around a task is its group. A hard reason passes shields.
+ */
+#ifndef WEFT_LIB_TASK_TASK_H
+#define WEFT_LIB_TASK_TASK_H
+
+#include "lib/base/check.h"
+#include "lib/task/loop.h"
+#include "lib/task/wait.h"
+
+#define WEFT_TASK_MAGIC  0x7a5c7a5cu
+#define WEFT_SCOPE_MAGIC 0x5c09e5c0u
+
+enum weft_task_state { WEFT_TASK_NEW, WEFT_TASK_READY, WEFT_TASK_RUNNING, WEFT_TASK_PARKED, WEFT_TASK_DONE };
+
+struct weft_trail;
+
+struct weft_deferred {
+    struct weft_deferred *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+struct weft_task {
+    unsigned magic;
+    uint8_t state;
+    bool has_handle; /* weft_spawn gave out a pointer: kept until awaited, or until its group ends */
+    bool is_copied;  /* its argument was copied */
+    bool is_hard;    /* base_reason passes shields */
+    int reason;      /* effective in the innermost scope: what a wait tests */
+    int base_reason; /* effective around the outermost scope: the group's, else own_reason */
+    int own_reason;  /* weft_task_cancel */
+    int refusals;    /* waits refused in a row */
+    int result;
+    int line;
+    const char *file, *name;
+    const char *label; /* what it works on, for reports: a route's pattern; NULL */
+    weft_coro coro;
+    weft_loop *loop;
+    weft_wait *wait;  /* while parked */
+    weft_list queue;  /* in the ready queue */
+    weft_list member; /* in its group's list: alive, ended or unawaited */
+    weft_list all;    /* in the loop's list */
+    weft_group *group;
+    weft_scope *outermost, *innermost; /* open scopes of its own */
+    weft_task_fn *fn;
+    void *arg;
+    size_t index; /* the how-manieth of its group */
+    weft_duration started;
+    weft_wait *awaiter;
+    struct weft_deferred *deferred;
+    struct weft_trail *trail;
+};
+
+struct scope_own {
+    unsigned magic;
+    int reason;     /* effective inside */
+    int own_reason; /* its deadline's, its cancel's, or its group's failure */
+    bool is_hard;
+    bool is_group;
+    bool has_failed;   /* a group: own_reason is a failure of its own */
+    weft_task *task;   /* who opened it; NULL for the root group */
+    weft_scope *outer; /* NULL: around it is the task itself */
+    weft_scope *inner;
+    weft_timer timer;
+};
+_Static_assert(sizeof(struct scope_own) <= sizeof(((weft_scope *)0)->own_), "weft_scope has room");
+
+struct group_own {
+    weft_list alive;     /* tasks */
+    weft_list ended;     /* kept for weft_group_next */
+    weft_list unawaited; /* ended, with a handle given out */
+    weft_list placers;   /* waits of weft_go_wait */
+    size_t count;        /* of alive */
+    size_t promised;     /* places given to placers that have not run yet */
+    size_t next_index;
+    weft_wait *joiner, *nexter;
+    weft_group *work; /* in the work list while a reason is spread; on itself when not */
+    struct weft_trail *trail;
+};
+_Static_assert(sizeof(struct group_own) <= sizeof(((weft_group *)0)->own_), "weft_group has room");
+
+static inline struct scope_own *weft_scope_own(const weft_scope *s)
+{
+    return (struct scope_own *)(void *)s->own_;
+}
+
+static inline struct group_own *weft_group_own(const weft_group *g)
+{
+    return (struct group_own *)(void *)g->own_;
+}
+
+static inline weft_group *weft_scope_group(weft_scope *s)
+{
+    return weft_scope_own(s)->is_group ? CONTAINER_OF(s, weft_group, scope) : NULL;
+}
+
+void weft_task_set_state(weft_task *t, enum weft_task_state state);
+
+/* ---- scopes (scope.c) ---- */
+
+/* As the public calls, for task t (NULL: around it is nothing), with an absolute deadline in nanoseconds. */
+void weft_scope_enter(weft_scope *s, weft_task *t, bool is_group, weft_duration deadline);
+void weft_scope_leave(weft_scope *s);
+
+/* Cuts s short with an own reason (the first one stays) and spreads it. */
+void weft_scope_cut(weft_scope *s, int reason, bool is_hard);
+
+/* Works out the base reason of t anew, and spreads it. */
+void weft_task_spread(weft_task *t);
+
+/* The reason that may cut a wait inside group g in task t; 0 for none. */
+int weft_scope_reason_inside(const weft_task *t, const weft_group *g);
+
+/* Where t's effective reason comes from: a scope of its own, or NULL for its base. */
+weft_scope *weft_scope_origin(const weft_task *t);
+
+/* ---- groups (group.c) ---- */
+
+/* As weft_group_open with an absolute deadline; t NULL for the root. */
+void weft_group_enter(weft_group *g, weft_task *t, weft_duration deadline);
+
+/* A task of g has left its stack for the last time. */
+void weft_group_ended(weft_group *g, weft_task *t);
+
+/* All tasks of g have ended: settles its result, lets go of what was kept, leaves its scope. */
+void weft_group_finish(weft_group *g);
+
+/* The last stage of stopping: cancels everything in g, through all shields. */
+void weft_group_cancel_hard(weft_group *g);
+
+/* ---- tasks (task.c) ---- */
+
+struct weft_task_spec {
+    weft_task_fn *fn;
+    void *arg;
+    size_t copy_size; /* 0: arg is borrowed */
+    size_t stack_size;
+    const char *name, *file;
+    int line;
+    bool has_handle;
+    bool enters_now; /* left in state NEW, for weft_task_enter; else put into the ready queue */
+};
+
+/* Starts a task in g; 0 with *ret_task (may be NULL), or as weft_go. Does not look at the group's limit. */
+int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task **ret_task);
+
+/* Enters a task that is NEW, or the first time or again one that is READY, from the loop's stack. */
+void weft_task_enter(weft_task *t);
+
+void weft_task_make_ready(weft_task *t);
+
+/* Gives back the object of a task that is done and in no list. */
+void weft_task_free(weft_task *t);
+
+/* Runs and removes the deferred calls of the calling task, each under a shield. */
+void weft_task_run_deferred(weft_task *t);
+
+/* ---- trails of errors (trail.c) ---- */
+void weft_trail_free(struct weft_trail *trail);
+
+/* The trail as a line into buf; "" for NULL. Returns buf. */
+const char *weft_trail_format(const struct weft_trail *trail, char *buf, size_t size);
+
+#endif
