@@ -74,6 +74,8 @@ struct weft_loop {
     /* For the layers above; both run on the loop's stack with no task running. */
     void (*after_task)(struct weft_loop *loop); /* after a task ran: flush */
     void *server;                               /* the layer above's own */
+    void *net;                                  /* lib/net's own, made when first needed */
+    void (*net_close)(struct weft_loop *loop);  /* gives it back, after the last handle is closed */
 
     enum weft_log_level log_level;
     weft_log_sink *log_sink;

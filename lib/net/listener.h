@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Listening sockets: our own, with a poll handle and accept4, not libuv's (which spins when descriptors run out).
+ *
+ * Each readiness accepts until EAGAIN, at most ACCEPTS_PER_TURN; when descriptors or memory run out it pauses for 100 ms and
+ * says so once. The address is first bound without SO_REUSEPORT, because that would hide that it is in use.
+ */
+#ifndef WEFT_LIB_NET_LISTENER_H
+#define WEFT_LIB_NET_LISTENER_H
+
+#include <weft/base.h>
+
+#include "lib/task/loop.h"
+
+typedef struct weft_listener weft_listener;
+
+/* A new connection: a non-blocking, close-on-exec socket, which is the callee's now. */
+typedef void weft_listener_accepted(void *context, int fd, bool is_tcp);
+
+/* Listens on "127.0.0.1:80", "[::1]:80", ":80" (all addresses, dual stack where there is IPv6) or "unix:/path" (a stale socket
+ * file that nobody listens on is replaced). Port 0 lets the kernel choose. Returns 0; -EINVAL for an address it cannot read;
+ * -EADDRINUSE, -EACCES and other -errno. */
+int weft_listener_open(weft_listener **ret_listener, weft_loop *loop, const char *address, weft_listener_accepted *accepted,
+                       void *context);
+
+/* Stops and resumes accepting: connections wait in the kernel's queue meanwhile. Idempotent. */
+void weft_listener_pause(weft_listener *listener);
+void weft_listener_resume(weft_listener *listener);
+
+/* Accepts what the kernel has completed already, up to `most`, although paused; returns how many. */
+int weft_listener_accept_rest(weft_listener *listener, int most);
+
+/* Closes and frees it (the handle's memory a turn later); removes a unix socket's file. */
+void weft_listener_close(weft_listener *listener);
+
+int weft_listener_port(const weft_listener *listener); /* 0 for a unix socket */
+
+/* "http://localhost:8080" or "unix:/path", for people; into buf. Returns buf. */
+const char *weft_listener_url(const weft_listener *listener, char *buf, size_t size);
+
+#endif
