@@ -44,7 +44,7 @@ struct weft_test_mode {
     const struct weft_wait *chosen; /* it has parked, and is to be cancelled once woken */
 };
 
-struct weft_post {
+struct weft_loop_post {
     weft_list link;
     void (*fn)(void *arg);
     void *arg;
@@ -54,6 +54,7 @@ struct weft_loop {
     unsigned magic;
     weft_task *current; /* the task that runs, or NULL */
     weft_home home;
+    bool is_polling;    /* inside uv_run: who makes a task ready must make it return */
     bool on_loop_stack; /* the running task has called home: it must not wait */
     weft_list ready;    /* tasks */
     weft_list soon;     /* callbacks */
@@ -112,8 +113,12 @@ weft_duration weft_loop_clock(weft_loop *loop);
 struct weft_loop_options {
     struct weft_test_mode *test;                /* NULL outside test mode */
     const char *name;                           /* of the first task */
+    weft_duration *ended_at;                    /* the clock at the end; may be NULL */
     void (*opened)(weft_loop *loop, void *arg); /* before the first task is started; may be NULL */
 };
+
+/* Calls what has been posted so far. */
+void weft_loop_drain_inbox(weft_loop *loop);
 
 /* What weft_run is made of. */
 int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, void *arg);

@@ -70,7 +70,8 @@ struct scope_own {
     unsigned magic;
     int reason;     /* effective inside */
     int own_reason; /* its deadline's, its cancel's, or its group's failure */
-    bool is_hard;
+    bool is_hard;   /* effective: it passes shields */
+    bool own_hard;
     bool is_group;
     bool has_failed;   /* a group: own_reason is a failure of its own */
     weft_task *task;   /* who opened it; NULL for the root group */
@@ -89,7 +90,7 @@ struct group_own {
     size_t promised;     /* places given to placers that have not run yet */
     size_t next_index;
     weft_wait *joiner, *nexter;
-    weft_group *work; /* in the work list while a reason is spread; on itself when not */
+    weft_list work; /* in the work list while a reason is spread */
     struct weft_trail *trail;
 };
 _Static_assert(sizeof(struct group_own) <= sizeof(((weft_group *)0)->own_), "weft_group has room");

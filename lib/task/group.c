@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Groups: what holds tasks together.
+ *
+ * A task is in exactly one list of its group: alive until it has left its stack for good; then `unawaited` if weft_spawn gave
+ * its handle out, or `ended` if the group keeps ended tasks; else it is given back. The table in weft/task.h of what an end
+ * means is `count_end` and `settle_result`, row by row.
+ */
+#include <weft/task.h>
+
+#include <errno.h>
+
+#include "lib/task/task.h"
+
+static bool is_reason(int result)
+{
+    return result == WEFT_ECANCELED || result == WEFT_EDEADLINE;
+}
+
+static bool keeps_ended(const weft_group *g)
+{
+    return g->keep_ended || g->on_error == WEFT_COLLECT;
+}
+
+/* The first error becomes the result; siblings are cancelled, unless collecting. */
+static void fail(weft_group *g, int error)
+{
+    if (!g->result)
+        g->result = error;
+    if (g->on_error == WEFT_COLLECT)
+        return;
+    struct scope_own *scope = weft_scope_own(&g->scope);
+    if (!scope->own_reason)
+        scope->has_failed = true;
+    weft_scope_cut(&g->scope, WEFT_ECANCELED, false);
+}
+
+/* ---- opening ---- */
+
+void weft_group_enter(weft_group *g, weft_task *t, weft_duration deadline)
+{
+    struct group_own *own = weft_group_own(g);
+    *own = (struct group_own){ 0 };
+    weft_list_init(&own->alive);
+    weft_list_init(&own->ended);
+    weft_list_init(&own->unawaited);
+    weft_list_init(&own->placers);
+    weft_list_init(&own->work);
+    g->result = 0;
+    g->scope.timeout = g->timeout;
+    g->scope.shielded = false;
+    weft_scope_enter(&g->scope, t, true, deadline);
+}
+
+void weft_group_open(weft_group *g)
+{
+    weft_task *t = weft_here ? weft_here->current : NULL;
+    if (!t)
+        weft_misuse_die("weft_group_open outside a task");
+    bool has_deadline = g->timeout > 0 && g->timeout != WEFT_NO_LIMIT;
+    weft_group_enter(g, t, has_deadline ? weft_loop_deadline(t->loop, g->timeout) : WEFT_NO_LIMIT);
+    if (g->timeout < 0) { /* a deadline worked out by the caller that has passed already */
+        if (!weft_scope_own(&g->scope)->reason)
+            g->scope.expired = true;
+        weft_scope_cut(&g->scope, WEFT_EDEADLINE, false);
+    }
+}
+
+/* ---- starting ---- */
+
+static void check_open(const weft_group *g, const char *call)
+{
+    if (weft_scope_own(&g->scope)->magic != WEFT_SCOPE_MAGIC)
+        weft_misuse_die("%s on a group that is not open", call);
+    if (!weft_here)
+        weft_misuse_die("%s on a thread without a loop", call);
+}
+
+static bool is_full(const weft_group *g)
+{
+    const struct group_own *own = weft_group_own(g);
+    return g->limit > 0 && own->count + own->promised >= (size_t)g->limit;
+}
+
+static int start(weft_group *g, struct weft_task_spec spec, weft_task **ret_task)
+{
+    int reason = weft_scope_own(&g->scope)->reason;
+    if (reason)
+        return reason;
+    spec.stack_size = g->stack_size;
+    int rc = spec.copy_size > WEFT_GO_COPY_MAX ? -E2BIG : weft_task_start(g, &spec, ret_task);
+    if (rc < 0)
+        fail(g, rc);
+    return rc;
+}
+
+static int start_if_place(weft_group *g, struct weft_task_spec spec, weft_task **ret_task)
+{
+    if (UNLIKELY(is_full(g)) && !weft_scope_own(&g->scope)->reason) {
+        fail(g, -EAGAIN);
+        return -EAGAIN;
+    }
+    return start(g, spec, ret_task);
+}
+
+int weft_go_(weft_group *g, const char *name, const char *file, int line, weft_task_fn *fn, void *arg, size_t copy_size)
+{
+    check_open(g, "weft_go");
+    return start_if_place(
+        g, (struct weft_task_spec){ .fn = fn, .arg = arg, .copy_size = copy_size, .name = name, .file = file, .line = line },
+        NULL);
+}
+
+struct placer {
+    weft_wait wait;
+    weft_list link;
+    weft_group *group;
+};
+
+static void withdraw_placer(weft_wait *wait)
+{
+    weft_list_remove(&CONTAINER_OF(wait, struct placer, wait)->link);
+}
+
+/* Hands free places to those who wait for one. */
+static void offer_places(weft_group *g)
+{
+    struct group_own *own = weft_group_own(g);
+    while (!weft_list_is_empty(&own->placers) && !is_full(g)) {
+        own->promised++;
+        weft_wait_settle(&CONTAINER_OF(own->placers.next, struct placer, link)->wait, 1);
+    }
+}
+
+int weft_go_wait_(weft_group *g, const char *name, const char *file, int line, weft_task_fn *fn, void *arg, size_t copy_size)
+{
+    check_open(g, "weft_go_wait");
+    struct group_own *own = weft_group_own(g);
+    int rc = weft_wait_check("place in a group");
+    if (rc < 0)
+        return rc;
+    if (is_full(g) || !weft_list_is_empty(&own->placers)) {
+        struct placer placer = { .wait = WEFT_WAIT("place in a group", g, withdraw_placer), .group = g };
+        weft_list_append(&own->placers, &placer.link);
+        rc = weft_wait_park(&placer.wait);
+        if (rc < 0)
+            return rc;
+        own->promised--;
+    }
+    rc = start(
+        g, (struct weft_task_spec){ .fn = fn, .arg = arg, .copy_size = copy_size, .name = name, .file = file, .line = line },
+        NULL);
+    if (rc < 0)
+        offer_places(g); /* the place was not used */
+    return rc;
+}
+
+int weft_spawn_(weft_task **ret_task, const char *name, const char *file, int line, weft_task_fn *fn, void *arg)
+{
+    weft_task *t = weft_task_self();
+    if (!t) {
+        weft_misuse("weft_spawn outside a task");
+        return -EPERM;
+    }
+    weft_group *g = t->group;
+    for (weft_scope *s = t->innermost; s; s = weft_scope_own(s)->outer) {
+        if (weft_scope_own(s)->is_group) {
+            g = weft_scope_group(s);
+            break;
+        }
+    }
+    return start_if_place(
+        g, (struct weft_task_spec){ .fn = fn, .arg = arg, .name = name, .file = file, .line = line, .has_handle = true },
+        ret_task);
+}
+
+/* ---- ending ---- */
+
+/* The rows "a task of the group ends with". */
+static void count_end(weft_group *g, weft_task *t)
+{
+    if (t->result >= 0)
+        return;
+    bool was_cut = weft_scope_own(&g->scope)->reason || t->own_reason;
+    if (is_reason(t->result) && was_cut)
+        return;
+    if (!g->result) {
+        weft_trail_free(weft_group_own(g)->trail);
+        weft_group_own(g)->trail = t->trail;
+        t->trail = NULL;
+    }
+    fail(g, t->result);
+}
+
+struct awaiter {
+    weft_wait wait;
+    weft_task *task;
+    bool has_ended;
+    struct weft_trail *trail;
+};
+
+static void withdraw_awaiter(weft_wait *wait)
+{
+    CONTAINER_OF(wait, struct awaiter, wait)->task->awaiter = NULL;
+}
+
+static void hand_to_awaiter(weft_task *t)
+{
+    struct awaiter *awaiter = CONTAINER_OF(t->awaiter, struct awaiter, wait);
+    awaiter->has_ended = true;
+    awaiter->trail = t->trail;
+    t->trail = NULL;
+    weft_wait_settle(&awaiter->wait, t->result);
+    weft_task_free(t);
+}
+
+void weft_group_ended(weft_group *g, weft_task *t)
+{
+    struct group_own *own = weft_group_own(g);
+    count_end(g, t);
+    weft_list_remove(&t->member);
+    own->count--;
+    if (t->awaiter) {
+        hand_to_awaiter(t);
+    } else if (t->has_handle) {
+        weft_list_append(&own->unawaited, &t->member);
+    } else if (keeps_ended(g)) {
+        weft_list_append(&own->ended, &t->member);
+        if (own->nexter)
+            weft_wait_settle(own->nexter, 1);
+    } else {
+        weft_task_free(t);
+    }
+    offer_places(g);
+    if (own->count > 0)
+        return;
+    if (own->nexter)
+        weft_wait_settle(own->nexter, 0);
+    if (own->joiner)
+        weft_wait_settle(own->joiner, 0);
+}
+
+static void give_back(weft_list *tasks)
+{
+    weft_list *node;
+    while ((node = weft_list_shift(tasks)))
+        weft_task_free(CONTAINER_OF(node, weft_task, member));
+}
+
+/* The rows "(join, result still 0)". */
+static void settle_result(weft_group *g)
+{
+    if (g->result)
+        return;
+    const struct scope_own *scope = weft_scope_own(&g->scope);
+    if (g->scope.expired)
+        g->result = WEFT_EDEADLINE;
+    if (scope->outer)
+        scope = weft_scope_own(scope->outer);
+    int around = scope != weft_scope_own(&g->scope) ? scope->reason : scope->task ? scope->task->base_reason : 0;
+    if (around)
+        g->result = around;
+}
+
+void weft_group_finish(weft_group *g)
+{
+    struct group_own *own = weft_group_own(g);
+    weft_task *t = weft_scope_own(&g->scope)->task;
+    CHECK(own->count == 0);
+    if (own->promised || !weft_list_is_empty(&own->placers))
+        weft_misuse_die("a group ends while a task that is not of it waits for a place in it");
+    settle_result(g);
+    give_back(&own->ended);
+    give_back(&own->unawaited);
+    if (t && own->trail) {
+        weft_trail_free(t->trail);
+        t->trail = own->trail;
+    } else {
+        weft_trail_free(own->trail);
+    }
+    own->trail = NULL;
+    weft_scope_leave(&g->scope);
+}
+
+static void withdraw_joiner(weft_wait *wait)
+{
+    weft_group_own((weft_group *)(uintptr_t)wait->on)->joiner = NULL;
+}
+
+int weft_group_join(weft_group *g)
+{
+    const struct scope_own *scope = weft_scope_own(&g->scope);
+    struct group_own *own = weft_group_own(g);
+    weft_task *t = weft_task_self();
+    if (!t || scope->magic != WEFT_SCOPE_MAGIC || scope->task != t)
+        weft_misuse_die("a group is joined that this task has not open");
+    if (t->innermost != &g->scope)
+        weft_misuse_die("a group is joined out of order: a scope was opened in it and is still open");
+    if (own->count > 0 && t->loop->on_loop_stack)
+        weft_misuse_die("a group is joined on the loop's stack");
+    while (own->count > 0) {
+        weft_wait wait = WEFT_WAIT("join", g, withdraw_joiner);
+        wait.is_uncut = true;
+        own->joiner = &wait;
+        weft_wait_park(&wait);
+    }
+    weft_group_finish(g);
+    return g->result;
+}
+
+void weft_group_cancel(weft_group *g)
+{
+    weft_cancel(&g->scope);
+}
+
+void weft_group_cancel_hard(weft_group *g)
+{
+    g->scope.cancelled = true;
+    weft_scope_cut(&g->scope, WEFT_ECANCELED, true);
+}
+
+/* ---- asking for ends ---- */
+
+static void withdraw_nexter(weft_wait *wait)
+{
+    weft_group_own((weft_group *)(uintptr_t)wait->on)->nexter = NULL;
+}
+
+static int take_ended(weft_group *g, weft_ended *ended)
+{
+    weft_list *node = weft_list_shift(&weft_group_own(g)->ended);
+    if (!node)
+        return 0;
+    weft_task *t = CONTAINER_OF(node, weft_task, member);
+    *ended = (weft_ended){ .index = t->index, .arg = t->is_copied ? NULL : t->arg, .result = t->result };
+    if (t->trail) {
+        weft_trail_free(t->loop->current->trail);
+        t->loop->current->trail = t->trail;
+        t->trail = NULL;
+    }
+    weft_task_free(t);
+    return 1;
+}
+
+int weft_group_next(weft_group *g, weft_ended *ended)
+{
+    check_open(g, "weft_group_next");
+    struct group_own *own = weft_group_own(g);
+    weft_task *t = weft_task_self();
+    if (!t || weft_scope_own(&g->scope)->task != t) {
+        weft_misuse("weft_group_next in a task that has not opened the group");
+        return -EPERM;
+    }
+    if (!keeps_ended(g)) {
+        weft_misuse("weft_group_next on a group that neither collects nor keeps its ended tasks");
+        return -EINVAL;
+    }
+    int rc = weft_wait_check_inside("next of a group", g);
+    if (rc < 0)
+        return rc;
+    if (weft_list_is_empty(&own->ended) && own->count > 0) {
+        weft_wait wait = WEFT_WAIT("next of a group", g, withdraw_nexter);
+        wait.inside = g;
+        own->nexter = &wait;
+        rc = weft_wait_park(&wait);
+        if (rc < 0)
+            return rc;
+    }
+    return take_ended(g, ended);
+}
+
+int weft_await(weft_task *task)
+{
+    if (!task || task->magic != WEFT_TASK_MAGIC || !task->has_handle)
+        weft_misuse_die("weft_await of what is no task, or was awaited before");
+    int rc = weft_wait_check("await");
+    if (rc < 0)
+        return rc;
+    weft_task *self = weft_here->current;
+    struct awaiter awaiter = { .wait = WEFT_WAIT("await", task, withdraw_awaiter), .task = task };
+    if (task == self) {
+        weft_misuse("a task awaits itself");
+        return -EDEADLK;
+    }
+    if (task->awaiter)
+        return -EALREADY;
+    if (task->state == WEFT_TASK_DONE) {
+        weft_list_remove(&task->member);
+        awaiter.trail = task->trail;
+        task->trail = NULL;
+        rc = task->result;
+        weft_task_free(task);
+    } else {
+        task->awaiter = &awaiter.wait;
+        rc = weft_wait_park(&awaiter.wait);
+    }
+    if (awaiter.trail) {
+        weft_trail_free(self->trail);
+        self->trail = awaiter.trail;
+    }
+    return rc;
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* The loop: turns, virtual time, posts from other threads, and the report of an overflow. */
+#include "lib/task/loop.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/check.h"
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+#include "lib/base/random.h"
+#include "lib/task/poll.h"
+#include "lib/task/task.h"
+
+enum {
+    READY_BUDGET = 1024,  /* switches between two polls */
+    TASKS_PER_CHUNK = 64, /* of the slab */
+    ARENA_CHUNKS_KEPT = 256,
+};
+
+_Thread_local weft_loop *weft_here;
+
+weft_loop *weft_loop_here(void)
+{
+    return weft_here;
+}
+
+/* ---- the clock ---- */
+
+static bool is_virtual(const weft_loop *loop)
+{
+    return loop->test && loop->test->is_virtual;
+}
+
+weft_duration weft_loop_clock(weft_loop *loop)
+{
+    return is_virtual(loop) ? loop->now : weft_clock_monotonic();
+}
+
+weft_duration weft_loop_deadline(weft_loop *loop, weft_duration d)
+{
+    return d == WEFT_NO_LIMIT ? d : weft_clock_add(weft_loop_clock(loop), d);
+}
+
+weft_duration weft_now(void)
+{
+    return weft_here ? weft_loop_clock(weft_here) : weft_clock_monotonic();
+}
+
+/* ---- posts ---- */
+
+int weft_loop_post(weft_loop *loop, void (*fn)(void *arg), void *arg)
+{
+    struct weft_loop_post *post = weft_mem_alloc(sizeof *post);
+    if (!post)
+        return -ENOMEM;
+    post->fn = fn;
+    post->arg = arg;
+    pthread_mutex_lock(&loop->inbox_lock);
+    bool was_empty = weft_list_is_empty(&loop->inbox);
+    weft_list_append(&loop->inbox, &post->link);
+    if (was_empty)
+        weft_poll_wake(loop); /* under the lock: the loop cannot end in between */
+    pthread_mutex_unlock(&loop->inbox_lock);
+    return 0;
+}
+
+void weft_loop_drain_inbox(weft_loop *loop)
+{
+    weft_list posts;
+    pthread_mutex_lock(&loop->inbox_lock);
+    weft_list_move(&posts, &loop->inbox);
+    pthread_mutex_unlock(&loop->inbox_lock);
+    weft_list *node;
+    while ((node = weft_list_shift(&posts))) {
+        struct weft_loop_post *post = CONTAINER_OF(node, struct weft_loop_post, link);
+        post->fn(post->arg);
+        weft_mem_free(post);
+    }
+}
+
+/* ---- turns ---- */
+
+void weft_callback_soon(weft_loop *loop, weft_callback *callback)
+{
+    if (weft_list_is_empty(&callback->link))
+        weft_list_append(&loop->soon, &callback->link);
+    weft_loop_wake(loop);
+}
+
+static void run_soon(weft_loop *loop)
+{
+    weft_list due;
+    weft_list_move(&due, &loop->soon); /* what is asked for meanwhile is for the next turn */
+    weft_list *node;
+    while ((node = weft_list_shift(&due))) {
+        weft_callback *callback = CONTAINER_OF(node, weft_callback, link);
+        callback->fn(callback);
+    }
+}
+
+static weft_task *next_ready(weft_loop *loop)
+{
+    weft_list *node = loop->ready.next;
+    if (node == &loop->ready)
+        return NULL;
+    if (UNLIKELY(loop->test) && loop->test->random) {
+        uint64_t count = 0;
+        LIST_EACH (each, &loop->ready)
+            count++;
+        for (uint64_t skip = weft_random_below(&loop->test->random, count); skip > 0; skip--)
+            node = node->next;
+    }
+    return CONTAINER_OF(node, weft_task, queue);
+}
+
+static void run_ready(weft_loop *loop)
+{
+    weft_task *t;
+    for (int budget = READY_BUDGET; budget > 0 && (t = next_ready(loop)); budget--)
+        weft_task_enter(t);
+}
+
+static bool has_work(const weft_loop *loop)
+{
+    return !weft_list_is_empty(&loop->ready) || !weft_list_is_empty(&loop->soon);
+}
+
+/* Nothing can ever happen again: says so, and cancels everything, so that clean-up runs and the test can end. */
+static void end_deadlock(weft_loop *loop)
+{
+    loop->test->is_deadlocked = true;
+    if (!loop->test->is_quiet) {
+        fprintf(stderr, "deadlock: nothing is ready, no timer is set, nothing is awaited from outside; the tasks:\n");
+        weft_tasks_print(stderr);
+    }
+    weft_group_cancel_hard(&loop->root);
+}
+
+/* Virtual time: it jumps when nothing else can happen. */
+static void turn_virtual(weft_loop *loop)
+{
+    weft_poll_turn(loop, false);
+    if (has_work(loop))
+        return;
+    if (loop->outside > 0) {
+        weft_poll_turn(loop, true);
+        return;
+    }
+    int64_t tick;
+    while ((tick = weft_wheel_next(&loop->wheel)) != WEFT_TICK_NEVER) {
+        if (tick * WEFT_MILLISECOND > loop->now)
+            loop->now = tick * WEFT_MILLISECOND;
+        if (weft_wheel_run(&loop->wheel, tick, true))
+            return;
+    }
+    if (loop->test->is_deadlocked)
+        weft_die("a test does not end: its tasks wait for ever, although cancelled");
+    end_deadlock(loop);
+}
+
+static void turn(weft_loop *loop)
+{
+    run_soon(loop);
+    run_ready(loop);
+    if (weft_group_own(&loop->root)->count == 0)
+        return;
+    if (is_virtual(loop) && !has_work(loop)) {
+        turn_virtual(loop);
+        return;
+    }
+    weft_poll_turn(loop, !has_work(loop));
+    if (!is_virtual(loop))
+        loop->now = weft_clock_monotonic();
+}
+
+/* ---- the report of an overflow: in a signal handler, so with write alone ---- */
+
+static void put(const char *text)
+{
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+    (void)written;
+}
+
+static void put_number(size_t n)
+{
+    char digits[24];
+    size_t at = sizeof digits - 1;
+    digits[at] = '\0';
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    put(digits + at);
+}
+
+static bool report_overflow(void *context, const void *address)
+{
+    const weft_loop *loop = context;
+    const weft_task *t = loop->current;
+    if (!t || !weft_stack_is_guard(t->coro.stack, address))
+        return false;
+    put("weft: stack overflow in task ");
+    put(t->name);
+    if (t->label) {
+        put(" (route ");
+        put(t->label);
+        put(")");
+    }
+    put(" started at ");
+    put(t->file);
+    put(":");
+    put_number((size_t)t->line);
+    put(": its stack is ");
+    put_number(weft_stack_size(t->coro.stack) / 1024);
+    put(" KiB; give it more by .stack_size, or run deep code by weft_on_loop_stack\n");
+    return true;
+}
+
+/* ---- opening and closing ---- */
+
+static void trim(weft_timer *timer)
+{
+    weft_loop *loop = CONTAINER_OF(timer, weft_loop, trim);
+    if (weft_stacks_trim(&loop->stacks))
+        weft_timer_set(&loop->wheel, timer, weft_tick_of(weft_loop_deadline(loop, WEFT_SECOND)));
+}
+
+static weft_loop *open_loop(const struct weft_loop_options *options, int *ret_error)
+{
+    weft_loop *loop = weft_mem_calloc(1, sizeof *loop);
+    *ret_error = -ENOMEM;
+    if (!loop)
+        return NULL;
+    loop->magic = WEFT_LOOP_MAGIC;
+    loop->test = options->test;
+    loop->log_level = WEFT_LOG_INFO;
+    weft_list_init(&loop->ready);
+    weft_list_init(&loop->soon);
+    weft_list_init(&loop->tasks);
+    weft_list_init(&loop->inbox);
+    loop->now = is_virtual(loop) ? 0 : weft_clock_monotonic();
+    weft_wheel_init(&loop->wheel, loop->now / WEFT_MILLISECOND);
+    weft_stacks_init(&loop->stacks);
+    weft_timer_init(&loop->trim, trim);
+    weft_slab_init(&loop->task_slab, sizeof(weft_task), TASKS_PER_CHUNK);
+    weft_arena_pool_init(&loop->arenas, ARENA_CHUNKS_KEPT);
+    weft_home_init(&loop->home);
+    loop->overflow = (weft_overflow_watch){ .report = report_overflow, .context = loop };
+    *ret_error = weft_overflow_open(&loop->overflow);
+    if (*ret_error < 0)
+        goto free_loop;
+    *ret_error = weft_poll_open(loop);
+    if (*ret_error < 0)
+        goto close_overflow;
+    pthread_mutex_init(&loop->inbox_lock, NULL);
+    return loop;
+
+close_overflow:
+    weft_overflow_close(&loop->overflow);
+free_loop:
+    weft_mem_free(loop);
+    return NULL;
+}
+
+static void close_loop(weft_loop *loop)
+{
+    weft_loop_drain_inbox(loop);
+    weft_timer_clear(&loop->trim);
+    weft_poll_close(loop);
+    weft_loop_drain_inbox(loop);
+    if (loop->net_close)
+        loop->net_close(loop);
+    weft_overflow_close(&loop->overflow);
+    weft_stacks_close(&loop->stacks);
+    weft_slab_close(&loop->task_slab);
+    weft_arena_pool_close(&loop->arenas);
+    pthread_mutex_destroy(&loop->inbox_lock);
+    loop->magic = 0;
+    weft_mem_free(loop);
+}
+
+struct first_task {
+    weft_task_fn *fn;
+    void *arg;
+    int result;
+};
+
+static int run_first(void *arg)
+{
+    struct first_task *first = arg;
+    first->result = first->fn(first->arg);
+    return first->result;
+}
+
+int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, void *arg)
+{
+    if (weft_here) {
+        weft_misuse("weft_run on a thread that runs a loop");
+        return -EDEADLK;
+    }
+    int error;
+    weft_loop *loop = open_loop(options, &error);
+    if (!loop)
+        return error;
+    weft_here = loop;
+    if (options->opened)
+        options->opened(loop, arg);
+    weft_group_enter(&loop->root, NULL, WEFT_NO_LIMIT);
+    struct first_task first = { .fn = fn, .arg = arg };
+    struct weft_task_spec spec = { .fn = run_first, .arg = &first, .name = options->name, .file = "weft_run", .line = 0 };
+    first.result = weft_task_start(&loop->root, &spec, NULL);
+    while (weft_group_own(&loop->root)->count > 0)
+        turn(loop);
+    weft_group_finish(&loop->root);
+    int result = loop->root.result < 0 ? loop->root.result : first.result;
+    if (options->ended_at)
+        *options->ended_at = weft_loop_clock(loop);
+    close_loop(loop);
+    weft_here = NULL;
+    return result;
+}
+
+int weft_run(weft_task_fn *fn, void *arg)
+{
+    return weft_loop_run(&(struct weft_loop_options){ .name = "main" }, fn, arg);
+}

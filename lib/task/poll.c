@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * libuv's order: uv_run(ONCE) runs timers before the poll, and closing callbacks after it. Whoever makes a task ready from one
+ * of them calls weft_loop_wake, which makes the present run return (and its poll not block); outside of a run it must not,
+ * for a stop flag that is set then would skip the next poll.
+ */
+#include "lib/task/poll.h"
+
+#include <errno.h>
+#include <uv.h>
+
+#include "lib/base/check.h"
+#include "lib/base/memory.h"
+
+struct weft_poll {
+    uv_loop_t uv;
+    uv_timer_t timer;
+    uv_async_t inbox;
+    weft_loop *loop;
+};
+
+static void arm(struct weft_poll *poll);
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct weft_poll *poll = timer->data;
+    weft_wheel *wheel = &poll->loop->wheel;
+    weft_wheel_run(wheel, weft_loop_clock(poll->loop) / WEFT_MILLISECOND, false);
+    wheel->armed = weft_wheel_next(wheel);
+    arm(poll);
+}
+
+/* Tells libuv when the wheel wants to be run. Its clock is the same one, in milliseconds, read once a turn. */
+static void arm(struct weft_poll *poll)
+{
+    weft_wheel *wheel = &poll->loop->wheel;
+    wheel->is_dirty = false;
+    if (wheel->armed == WEFT_TICK_NEVER)
+        return;
+    int64_t now = (int64_t)uv_now(&poll->uv);
+    uv_timer_start(&poll->timer, on_timer, wheel->armed > now ? (uint64_t)(wheel->armed - now) : 0, 0);
+}
+
+static void on_inbox(uv_async_t *inbox)
+{
+    weft_loop_drain_inbox(((struct weft_poll *)inbox->data)->loop);
+}
+
+int weft_poll_open(weft_loop *loop)
+{
+    struct weft_poll *poll = weft_mem_calloc(1, sizeof *poll);
+    if (!poll)
+        return -ENOMEM;
+    int rc = uv_loop_init(&poll->uv);
+    if (rc < 0) {
+        weft_mem_free(poll);
+        return rc;
+    }
+    poll->loop = loop;
+    uv_timer_init(&poll->uv, &poll->timer);
+    poll->timer.data = poll;
+    rc = uv_async_init(&poll->uv, &poll->inbox, on_inbox);
+    if (rc < 0) {
+        uv_close((uv_handle_t *)&poll->timer, NULL);
+        uv_run(&poll->uv, UV_RUN_DEFAULT);
+        CHECK(uv_loop_close(&poll->uv) == 0);
+        weft_mem_free(poll);
+        return rc;
+    }
+    poll->inbox.data = poll;
+    loop->poll = poll;
+    return 0;
+}
+
+void weft_poll_close(weft_loop *loop)
+{
+    enum { TURNS = 1000 };
+    struct weft_poll *poll = loop->poll;
+    uv_close((uv_handle_t *)&poll->timer, NULL);
+    uv_close((uv_handle_t *)&poll->inbox, NULL);
+    int turns = 0;
+    while (uv_loop_close(&poll->uv) == UV_EBUSY) {
+        if (++turns > TURNS)
+            weft_die("a loop ends while a handle on it is open");
+        uv_run(&poll->uv, UV_RUN_NOWAIT);
+    }
+    weft_mem_free(poll);
+    loop->poll = NULL;
+}
+
+void weft_poll_turn(weft_loop *loop, bool may_block)
+{
+    struct weft_poll *poll = loop->poll;
+    if (loop->wheel.is_dirty && !(loop->test && loop->test->is_virtual))
+        arm(poll);
+    loop->is_polling = true;
+    uv_run(&poll->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    loop->is_polling = false;
+}
+
+void weft_loop_wake(weft_loop *loop)
+{
+    if (loop->is_polling)
+        uv_stop(&loop->poll->uv);
+}
+
+void weft_poll_wake(weft_loop *loop)
+{
+    uv_async_send(&loop->poll->inbox);
+}
+
+void weft_poll_use_heap(void)
+{
+    uv_replace_allocator(weft_mem_alloc, weft_mem_realloc, weft_mem_calloc, weft_mem_free);
+}
+
+void *weft_poll_uv(weft_loop *loop)
+{
+    return &loop->poll->uv;
+}

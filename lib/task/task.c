@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* Tasks: from their start, through the loop's hands, to their end. A warm one is started, run and given back in ~70 ns. */
+#include "lib/task/task.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+
+/* Row: from; bit: to. */
+static const uint8_t legal_moves[] = {
+    [WEFT_TASK_NEW] = 1 << WEFT_TASK_READY | 1 << WEFT_TASK_RUNNING,
+    [WEFT_TASK_READY] = 1 << WEFT_TASK_RUNNING,
+    [WEFT_TASK_RUNNING] = 1 << WEFT_TASK_PARKED | 1 << WEFT_TASK_READY | 1 << WEFT_TASK_DONE,
+    [WEFT_TASK_PARKED] = 1 << WEFT_TASK_READY,
+    [WEFT_TASK_DONE] = 0,
+};
+
+void weft_task_set_state(weft_task *t, enum weft_task_state state)
+{
+    DCHECK(t->magic == WEFT_TASK_MAGIC);
+    CHECK(legal_moves[t->state] >> state & 1);
+    t->state = (uint8_t)state;
+}
+
+static void run_task(void *arg)
+{
+    weft_task *t = arg;
+    weft_loop *loop = t->loop;
+    weft_coro_arrived(&loop->home);
+    t->result = t->fn(t->arg);
+    if (t->deferred)
+        weft_task_run_deferred(t);
+    if (t->innermost)
+        weft_misuse_die("a task ended with a scope or group still open");
+    weft_task_set_state(t, WEFT_TASK_DONE);
+    weft_coro_end(&loop->home, &t->coro);
+}
+
+int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task **ret_task)
+{
+    weft_loop *loop = weft_here;
+    weft_stack *stack = weft_stack_take(&loop->stacks, spec->stack_size);
+    if (!stack)
+        return -ENOMEM;
+    weft_task *t = weft_slab_take(&loop->task_slab);
+    if (!t) {
+        weft_stack_give(&loop->stacks, stack);
+        return -ENOMEM;
+    }
+    struct group_own *own = weft_group_own(g);
+    const struct scope_own *scope = weft_scope_own(&g->scope);
+    *t = (weft_task){
+        .magic = WEFT_TASK_MAGIC,
+        .state = WEFT_TASK_NEW,
+        .has_handle = spec->has_handle,
+        .is_copied = spec->copy_size > 0,
+        .is_hard = scope->is_hard,
+        .reason = scope->reason,
+        .base_reason = scope->reason,
+        .line = spec->line,
+        .file = spec->file,
+        .name = spec->name,
+        .loop = loop,
+        .group = g,
+        .fn = spec->fn,
+        .arg = spec->arg,
+        .index = own->next_index++,
+        .started = loop->now,
+    };
+    char *top = stack->top;
+    if (spec->copy_size > 0) {
+        top -= (spec->copy_size + 15) & ~(size_t)15;
+        t->arg = memcpy(top, spec->arg, spec->copy_size);
+    }
+    weft_coro_init(&t->coro, stack, top, run_task, t);
+    weft_list_append(&own->alive, &t->member);
+    own->count++;
+    weft_list_append(&loop->tasks, &t->all);
+    weft_list_init(&t->queue);
+    if (!spec->enters_now)
+        weft_task_make_ready(t);
+    if (ret_task)
+        *ret_task = t;
+    return 0;
+}
+
+void weft_task_make_ready(weft_task *t)
+{
+    weft_task_set_state(t, WEFT_TASK_READY);
+    weft_list_append(&t->loop->ready, &t->queue);
+    weft_loop_wake(t->loop);
+}
+
+/* The task has left its stack for the last time. */
+static void retire(weft_task *t)
+{
+    weft_loop *loop = t->loop;
+    weft_stack_give(&loop->stacks, t->coro.stack);
+    if (!weft_timer_is_set(&loop->trim) && !(loop->test && loop->test->is_virtual))
+        weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(loop->now, WEFT_SECOND)));
+    weft_list_unlink(&t->all);
+    weft_group_ended(t->group, t);
+}
+
+void weft_task_enter(weft_task *t)
+{
+    weft_loop *loop = t->loop;
+    CHECK(!loop->current);
+    weft_list_remove(&t->queue);
+    weft_task_set_state(t, WEFT_TASK_RUNNING);
+    loop->current = t;
+    if (UNLIKELY(loop->test))
+        loop->test->switches++;
+    weft_coro_enter(&loop->home, &t->coro);
+    loop->current = NULL;
+    if (t->state == WEFT_TASK_DONE)
+        retire(t);
+    if (loop->after_task)
+        loop->after_task(loop);
+}
+
+void weft_task_free(weft_task *t)
+{
+    DCHECK(t->state == WEFT_TASK_DONE && !t->awaiter);
+    if (UNLIKELY(t->trail))
+        weft_trail_free(t->trail);
+    t->magic = 0;
+    weft_slab_give(&t->loop->task_slab, t);
+}
+
+void weft_task_run_deferred(weft_task *t)
+{
+    struct weft_deferred *deferred;
+    while ((deferred = t->deferred)) {
+        t->deferred = deferred->next;
+        weft_scope shield = { .timeout = WEFT_CLEANUP_TIME, .shielded = true };
+        weft_scope_open(&shield);
+        deferred->fn(deferred->arg);
+        weft_scope_close(&shield);
+        weft_mem_free(deferred);
+    }
+}
+
+/* ---- public ---- */
+
+weft_task *weft_task_self(void)
+{
+    return weft_here ? weft_here->current : NULL;
+}
+
+const char *weft_task_name(const weft_task *task)
+{
+    return task ? task->name : NULL;
+}
+
+int weft_defer(void (*fn)(void *arg), void *arg)
+{
+    weft_task *t = weft_task_self();
+    if (!t) {
+        weft_misuse("weft_defer outside a task");
+        return -EPERM;
+    }
+    struct weft_deferred *deferred = weft_mem_alloc(sizeof *deferred);
+    if (!deferred)
+        return -ENOMEM;
+    *deferred = (struct weft_deferred){ .next = t->deferred, .fn = fn, .arg = arg };
+    t->deferred = deferred;
+    return 0;
+}
+
+void weft_task_cancel(weft_task *task)
+{
+    if (!task || task->magic != WEFT_TASK_MAGIC)
+        weft_misuse_die("weft_task_cancel of what is no task");
+    if (task->state == WEFT_TASK_DONE)
+        return;
+    task->own_reason = WEFT_ECANCELED;
+    weft_task_spread(task);
+}
+
+void weft_on_loop_stack(void (*fn)(void *arg), void *arg)
+{
+    weft_loop *loop = weft_here;
+    if (!loop || !loop->current || loop->on_loop_stack) {
+        fn(arg);
+        return;
+    }
+    loop->on_loop_stack = true;
+    weft_coro_call_home(&loop->home, &loop->current->coro, fn, arg);
+    loop->on_loop_stack = false;
+}
+
+static const char *const state_names[] = { "new", "ready", "running", "parked", "done" };
+
+void weft_tasks_print(FILE *out)
+{
+    weft_loop *loop = weft_here;
+    if (!loop)
+        return;
+    weft_duration now = weft_loop_clock(loop);
+    LIST_EACH (node, &loop->tasks) {
+        const weft_task *t = CONTAINER_OF(node, weft_task, all);
+        int64_t age = (now - t->started) / WEFT_MILLISECOND;
+        fprintf(out, "%-8s %s%s%s, %lld.%03lld s old, started at %s:%d", state_names[t->state], t->name, t->label ? " " : "",
+                t->label ? t->label : "", (long long)(age / 1000), (long long)(age % 1000), t->file, t->line);
+        if (t->wait)
+            fprintf(out, ", waits for: %s (%p), from %p", t->wait->what, t->wait->on, t->wait->place);
+        if (t->reason)
+            fprintf(out, ", cut short: %s", weft_strerror(t->reason));
+        fputc('\n', out);
+    }
+}
