@@ -144,7 +144,7 @@ int weft_test_main(const weft_test *tests, size_t count, int argc, char **argv)
 {
     struct plan plan = { .tests = tests, .count = count };
     int i = 1;
-    for (; i < argc && argv[i][0] == '-'; i++) {
+    while (i < argc && argv[i][0] == '-') {
         if (strcmp(argv[i], "--list") == 0) {
             for (size_t k = 0; k < count; k++)
                 puts(tests[k].name);
@@ -154,7 +154,7 @@ int weft_test_main(const weft_test *tests, size_t count, int argc, char **argv)
             plan.has_seed = true;
         else if (strcmp(argv[i], "--repeat") != 0 || i + 1 >= argc || !parse_number(argv[i + 1], &plan.repeat))
             return usage(argv[0]);
-        i++;
+        i += 2;
     }
     plan.names = argv + i;
     plan.name_count = argc - i;
