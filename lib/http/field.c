@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+#include "lib/http/field.h"
+
+#include <string.h>
+
+/* tchar of RFC 9110 §5.6.2. */
+static bool is_token_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+bool weft_http_is_token(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!is_token_byte(text[i]))
+            return false;
+    return size > 0;
+}
+
+bool weft_http_is_field_value(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static unsigned char lower(char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+}
+
+bool weft_http_same_text(const char *a, const char *b, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (a[i] != b[i] && lower(a[i]) != lower(b[i]))
+            return false;
+    return true;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool weft_http_list_next(const char **at, size_t *left, weft_bytes *ret_member)
+{
+    if (*left == 0)
+        return false;
+    const char *start = *at;
+    const char *comma = memchr(start, ',', *left);
+    size_t size = comma ? (size_t)(comma - start) : *left;
+    size_t passed = comma ? size + 1 : size;
+    *at += passed;
+    *left -= passed;
+    while (size > 0 && is_space(*start))
+        start++, size--;
+    while (size > 0 && is_space(start[size - 1]))
+        size--;
+    *ret_member = (weft_bytes){ .data = start, .size = size };
+    return true;
+}
+
+bool weft_http_list_has(const char *list, size_t size, const char *member)
+{
+    size_t member_size = strlen(member);
+    weft_bytes found;
+    while (weft_http_list_next(&list, &size, &found))
+        if (found.size == member_size && weft_http_same_text(found.data, member, member_size))
+            return true;
+    return false;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The byte check: what every request head, and every trailer section, must pass before a parser sees it.
+ *
+ * It finds the end of a head, and refuses what llhttp lets through even in its strict mode, and what is too large. It runs
+ * over the same bytes again and again as they arrive, but looks at each only once: its 12 bytes of state say where it
+ * stopped. A verdict depends on the bytes alone, never on how they were cut into reads: the first offence in their order
+ * decides. Refused are
+ *
+ *   400  NUL and other control bytes (HTAB may stand in a field's value); CR without LF, LF without CR; DEL; bytes from 0x80
+ *        on, outside field values; a line that begins with SP, HTAB or ':' (so line folding is refused); a field's line
+ *        without ':', and SP or HTAB before it; an empty line before the request line, but for the one that RFC 9112 §2.2
+ *        allows
+ *   414  a request line longer than its limit
+ *   431  a field's line, or the whole, longer than its limit; too many fields
+ *
+ * What a method, a target, a version or a name may be made of beyond that is the parser's business.
+ */
+#ifndef WEFT_LIB_HTTP_HEAD_CHECK_H
+#define WEFT_LIB_HTTP_HEAD_CHECK_H
+
+#include <weft/base.h>
+
+/* What is as long as its limit passes. */
+typedef struct weft_http_limits {
+    size_t request_line; /* bytes, without its CRLF */
+    size_t field;        /* bytes of name, ':' and value, without its CRLF */
+    size_t head;         /* bytes of all, from the first to the blank line; at most WEFT_HTTP_HEAD_MAX */
+    int field_count;
+} weft_http_limits;
+
+#define WEFT_HTTP_HEAD_MAX ((size_t)65535) /* a parsed head has offsets of 16 bits */
+#define WEFT_HTTP_LIMITS_DEFAULT                                                                                               \
+    {                                                                                                                          \
+        .request_line = 8192, .field = 8192, .head = 16384, .field_count = 100                                                 \
+    }
+
+typedef struct weft_head_check {
+    uint32_t at;          /* bytes before this have been looked at */
+    uint32_t line;        /* where the present line begins */
+    uint16_t field_count; /* fields so far; after the end, of the whole head */
+    uint8_t state;
+} weft_head_check;
+
+/* For a request's head, or for a trailer section (fields and a blank line). */
+void weft_head_check_init(weft_head_check *check);
+void weft_head_check_init_trailers(weft_head_check *check);
+
+/* Goes on with `data`, which begins where the head begins and has `size` bytes by now: all that were there before, and more.
+ * Returns the size of the head with its blank line (and with a CRLF before the request line), as soon as that is there; 0
+ * when more is needed; or the negative status, -400, -414 or -431, after which the check must not go on. `limits` must be
+ * the same each time. At most limits->head bytes are needed to know; what lies behind the head is not looked at. */
+int64_t weft_head_check_run(weft_head_check *check, const char *data, size_t size, const weft_http_limits *limits);
+
+/* The same, a byte at a time: for machines without vectors, and for a test that the two agree. */
+int64_t weft_head_check_run_scalar(weft_head_check *check, const char *data, size_t size, const weft_http_limits *limits);
+
+#endif

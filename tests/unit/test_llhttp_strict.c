@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The first test of all: the llhttp that is linked is the strict one. Built without strict mode, llhttp 8 takes a TAB in a
+ * target and a CR without LF at the end of a head, and is not safe to use. If this fails, nothing else counts.
+ */
+#include "tests/unit/unit.h"
+
+#include <llhttp.h>
+
+static int on_headers_complete(llhttp_t *llhttp)
+{
+    *(bool *)llhttp->data = true;
+    return 0;
+}
+
+/* Has the whole been parsed without an error, to the end of its head? */
+static bool accepts(const char *text, size_t size)
+{
+    bool has_ended = false;
+    llhttp_settings_t settings;
+    llhttp_settings_init(&settings);
+    settings.on_headers_complete = on_headers_complete;
+    llhttp_t llhttp;
+    llhttp_init(&llhttp, HTTP_REQUEST, &settings);
+    llhttp.data = &has_ended;
+    llhttp_errno_t error = llhttp_execute(&llhttp, text, size);
+    return error == HPE_OK && has_ended;
+}
+
+static void accepts_a_request(void **state)
+{
+    (void)state;
+    assert_true(accepts(TEXT("GET /a?b=c HTTP/1.1\r\nHost: a\r\n\r\n")));
+    assert_true(accepts(TEXT("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n")));
+}
+
+static void refuses_a_tab_in_the_target(void **state)
+{
+    (void)state;
+    assert_false(accepts(TEXT("GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n")));
+    assert_false(accepts(TEXT("GET /a\fb HTTP/1.1\r\nHost: a\r\n\r\n")));
+}
+
+static void refuses_high_bytes_in_the_target(void **state)
+{
+    (void)state;
+    assert_false(accepts(TEXT("GET /caf\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n")));
+}
+
+static void refuses_cr_without_lf_at_the_end(void **state)
+{
+    (void)state;
+    assert_false(accepts(TEXT("GET / HTTP/1.1\r\nHost: a\r\n\rX")));
+}
+
+static void refuses_cr_without_lf_behind_a_field(void **state)
+{
+    (void)state;
+    assert_false(accepts(TEXT("GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n")));
+}
+
+static void refuses_two_framings(void **state)
+{
+    (void)state;
+    assert_false(accepts(TEXT("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n")));
+    assert_false(accepts(TEXT("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde")));
+}
+
+static void refuses_a_request_behind_close(void **state)
+{
+    (void)state;
+    assert_false(accepts(TEXT("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")));
+}
+
+static void refuses_bad_chunk_sizes(void **state)
+{
+    (void)state;
+    static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    static const char *const bodies[] = {
+        "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\n", "10000000000000000\r\n", "1\rab", "1\r\nabc"
+    };
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        char text[128];
+        int size = snprintf(text, sizeof(text), "%s%s", head, bodies[i]);
+        assert_false(accepts(text, (size_t)size));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(accepts_a_request),
+        cmocka_unit_test(refuses_a_tab_in_the_target),
+        cmocka_unit_test(refuses_high_bytes_in_the_target),
+        cmocka_unit_test(refuses_cr_without_lf_at_the_end),
+        cmocka_unit_test(refuses_cr_without_lf_behind_a_field),
+        cmocka_unit_test(refuses_two_framings),
+        cmocka_unit_test(refuses_a_request_behind_close),
+        cmocka_unit_test(refuses_bad_chunk_sizes),
+    };
+    return cmocka_run_group_tests_name("llhttp is strict", tests, NULL, NULL);
+}
