@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+# Building, for the other scripts: sourced from the top of the tree, after set -eu.
+
+# quietly COMMAND...: shows what it printed only if it fails.
+quietly() {
+    quiet_log=$(mktemp)
+    quiet_status=0
+    "$@" >"$quiet_log" 2>&1 || quiet_status=$?
+    [ "$quiet_status" -eq 0 ] || cat "$quiet_log" >&2
+    rm -f "$quiet_log"
+    return "$quiet_status"
+}
+
+# prepare_build DIR [meson options...]: makes DIR a build directory of this very tree, with as little work as it takes. One
+# that an older checkout left is brought up to date by ninja; one that cannot be, or was copied from another place, is made anew.
+prepare_build() {
+    build_dir=$1
+    shift
+    if [ -f "$build_dir/build.ninja" ]; then
+        made_for=$(sed -n 's/.*"source": "\([^"]*\)".*/\1/p' "$build_dir/meson-info/meson-info.json" 2>/dev/null)
+        if [ "$made_for" = "$(pwd -P)" ] && ninja -C "$build_dir" build.ninja >/dev/null 2>&1; then
+            return 0
+        fi
+        echo "Making $build_dir anew."
+        rm -rf "$build_dir"
+    fi
+    quietly meson setup "$build_dir" "$@"
+}
+
+# test_build DIR [arguments of meson test]: builds all of DIR (which is prepared), runs its tests, shows those that failed and
+# prints the count as the last line. TEST_LIMIT seconds (600) bound the time of all tests together.
+test_build() {
+    test_dir=$1
+    shift
+    quietly ninja -C "$test_dir"
+    log=$test_dir/meson-logs/testlog.json
+    rm -f "$log"
+    status=0
+    timeout --foreground --kill-after=20 "${TEST_LIMIT:-600}" meson test -C "$test_dir" --no-rebuild "$@" \
+        >"$test_dir/meson-logs/run.txt" 2>&1 || status=$?
+    case $status in
+    124 | 137) echo "The tests did not end within ${TEST_LIMIT:-600} seconds." ;;
+    esac
+    [ -s "$log" ] || cat "$test_dir/meson-logs/run.txt"
+    counted=yes
+    "$(python3_of_system)" scripts/count --status "$status" "$log"
+}
+
+# promise_count: from here on, whatever ends the script early (a build that fails), its last line is a count.
+promise_count() {
+    counted=
+    trap '[ -n "$counted" ] || echo "0 passed, 1 failed"' EXIT
+}
+
+# Debian's own, for it has pytest; another one may come first on the path.
+python3_of_system() {
+    if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else echo python3; fi
+}
