@@ -4,11 +4,13 @@
 
 #include <string.h>
 
-/* tchar of RFC 9110 §5.6.2. */
-static bool is_token_byte(char c)
+/* tchar of RFC 9110 §5.6.2: a bit for each byte up to 0x7f. */
+static const uint32_t token_bits[4] = { 0x00000000, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff };
+
+static inline bool is_token_byte(char byte)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+    unsigned char c = (unsigned char)byte;
+    return c < 0x80 && (token_bits[c >> 5] >> (c & 31) & 1);
 }
 
 bool weft_http_is_token(const char *text, size_t size)

@@ -116,91 +116,101 @@ static ALWAYS_INLINE size_t find(const char *data, size_t at, size_t end, enum s
     return at;
 }
 
-/* Looks for the next stop in the present line. Its CR may be no further away than the line's limit: returns false, with *at
- * where looking ended, if there was no stop up to there, or in all that has come. */
-static ALWAYS_INLINE bool find_in_line(const weft_head_check *c, const char *data, size_t *at, size_t size, size_t limit,
-                                       enum stops stops, bool by_blocks)
+/* Where looking in a line that began at `line` must end: at the end of what is there, or behind the place where its CR may be
+ * at the latest. */
+static ALWAYS_INLINE size_t end_of_window(size_t line, size_t size, size_t limit)
 {
-    size_t end = limit < size - c->line ? c->line + limit + 1 : size;
-    *at = find(data, *at, end, stops, by_blocks);
-    return *at < end;
+    return limit < size - line ? line + limit + 1 : size;
 }
 
-/* Nothing wrong in data[0, at), and the end has not come: is it too much already? */
-static ALWAYS_INLINE int64_t stop_at(weft_head_check *c, size_t at, size_t limit, bool is_whole_limit, int too_large)
+/* Nothing is wrong with the bytes before `at`, but the head does not end there. `too_large` is the status if it is too much
+ * already: the line is, or no more of the head may come. */
+static ALWAYS_INLINE int64_t stop_at(weft_head_check *c, const weft_head_check *now, size_t at, size_t limit, bool is_full,
+                                     int too_large)
 {
+    *c = *now;
     c->at = (uint32_t)at;
-    return is_whole_limit || at - c->line > limit ? -too_large : 0;
+    return is_full || at - now->line > limit ? -too_large : 0;
 }
 
+/* The state is kept in a local copy: the compiler must believe that `data` could alias the caller's. */
 static ALWAYS_INLINE int64_t run(weft_head_check *c, const char *data, size_t size, const weft_http_limits *limits,
                                  bool by_blocks)
 {
     DCHECK(limits->head <= WEFT_HTTP_HEAD_MAX);
-    size_t at = c->at;
+    weft_head_check now = *c;
+    size_t end, at = now.at;
+    const size_t field_limit = limits->field, line_limit = limits->request_line;
     const bool is_full = size >= limits->head; /* a head that has not ended by then is too large */
     if (is_full)
         size = limits->head;
     for (;;) {
-        switch ((enum state)c->state) {
+        switch ((enum state)now.state) {
         case BEFORE_REQUEST:
             if (size == 0)
                 return 0;
             if (data[0] == '\r') {
                 if (size < 2)
-                    return stop_at(c, at, limits->request_line, is_full, 414);
+                    return stop_at(c, &now, at, line_limit, is_full, 414);
                 if (data[1] != '\n')
                     return -400;
-                at = c->line = 2;
+                at = now.line = 2;
             }
-            c->state = REQUEST_LINE;
-            continue;
-        case REQUEST_LINE: {
-            bool found = find_in_line(c, data, &at, size, limits->request_line, STOPS_IN_LINE, by_blocks);
-            if (at > c->line && (data[c->line] == ' ' || data[c->line] == ':'))
+            now.state = REQUEST_LINE;
+            __attribute__((fallthrough));
+        case REQUEST_LINE:
+            end = end_of_window(now.line, size, line_limit);
+            at = find(data, at, end, STOPS_IN_LINE, by_blocks);
+            if (at > now.line && (data[now.line] == ' ' || data[now.line] == ':'))
                 return -400;
-            if (!found)
-                return stop_at(c, at, limits->request_line, is_full, 414);
-            if (data[at] != '\r' || at == c->line)
+            if (at == end)
+                return stop_at(c, &now, at, line_limit, is_full, 414);
+            if (data[at] != '\r' || at == now.line)
                 return -400;
+            if (at + 1 == size)
+                return stop_at(c, &now, at, line_limit, is_full, 414);
             break;
-        }
         case LINE_START:
             if (at == size)
-                return stop_at(c, at, limits->field, is_full, 431);
+                return stop_at(c, &now, at, field_limit, is_full, 431);
             if (data[at] == '\r') {
                 if (at + 1 == size)
-                    return stop_at(c, at, limits->field, is_full, 431);
+                    return stop_at(c, &now, at, field_limit, is_full, 431);
+                c->field_count = now.field_count;
                 return data[at + 1] == '\n' ? (int64_t)at + 2 : -400;
             }
-            if (c->field_count >= limits->field_count)
+            if (now.field_count >= limits->field_count)
                 return -431;
-            c->field_count++;
-            c->state = NAME;
-            continue;
+            now.field_count++;
+            now.state = NAME;
+            __attribute__((fallthrough));
         case NAME:
-            if (!find_in_line(c, data, &at, size, limits->field, STOPS_IN_NAME, by_blocks))
-                return stop_at(c, at, limits->field, is_full, 431);
-            if (data[at] != ':' || at == c->line)
+            end = end_of_window(now.line, size, field_limit);
+            at = find(data, at, end, STOPS_IN_NAME, by_blocks);
+            if (at == end)
+                return stop_at(c, &now, at, field_limit, is_full, 431);
+            if (data[at] != ':' || at == now.line)
                 return -400;
             at++;
-            c->state = VALUE;
-            continue;
+            now.state = VALUE;
+            __attribute__((fallthrough));
         case VALUE:
-            if (!find_in_line(c, data, &at, size, limits->field, STOPS_IN_VALUE, by_blocks))
-                return stop_at(c, at, limits->field, is_full, 431);
+            end = end_of_window(now.line, size, field_limit);
+            at = find(data, at, end, STOPS_IN_VALUE, by_blocks);
+            if (at == end)
+                return stop_at(c, &now, at, field_limit, is_full, 431);
             if (data[at] != '\r')
                 return -400;
+            if (at + 1 == size)
+                return stop_at(c, &now, at, field_limit, is_full, 431);
             break;
         }
-        /* at the CR that ends a line */
-        if (at + 1 == size)
-            return stop_at(c, at, SIZE_MAX, is_full, c->state == REQUEST_LINE ? 414 : 431);
+        /* at the CR that ends a line, and there is a byte behind it */
         if (data[at + 1] != '\n')
             return -400;
         at += 2;
-        c->line = (uint32_t)at;
-        c->state = LINE_START;
+        now.line = (uint32_t)at;
+        now.state = LINE_START;
     }
 }
 

@@ -158,11 +158,13 @@ int weft_http_target_parse(weft_http_target *target, char *text, size_t size, bo
     return 400;
 }
 
-/* unreserved, sub-delims and '%' of RFC 3986, for a host's name. */
-static bool is_name_byte(char c)
+/* unreserved and sub-delims of RFC 3986, of which a host's name is made: a bit for each byte up to 0x7f. */
+static const uint32_t name_bits[4] = { 0x00000000, 0x2bff7fd2, 0x87fffffe, 0x47fffffe };
+
+static inline bool is_name_byte(char byte)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("-._~!$&'()*+,;=", c));
+    unsigned char c = (unsigned char)byte;
+    return c < 0x80 && (name_bits[c >> 5] >> (c & 31) & 1);
 }
 
 /* "[::1]" at text[0, size): the size of it with the brackets, or 0. */

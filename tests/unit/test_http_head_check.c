@@ -59,11 +59,13 @@ static void check_all_ways(bool trailers, const char *text, size_t size, const w
         assert_int_equal(verdict(runs[r], trailers, text, size, size, 1, limits, &at, &whole_fields), expected);
         for (size_t split = 0; split < size; split++) {
             assert_int_equal(verdict(runs[r], trailers, text, size, split, size, limits, &at, &fields), expected);
-            assert_int_equal(fields, whole_fields);
+            if (expected > 0)
+                assert_int_equal(fields, whole_fields);
         }
         assert_int_equal(verdict(runs[r], trailers, text, size, 0, 1, limits, &at, &fields), expected);
         assert_int_equal(at, noticed);
-        assert_int_equal(fields, whole_fields);
+        if (expected > 0)
+            assert_int_equal(fields, whole_fields);
     }
 }
 
@@ -365,10 +367,8 @@ static void vectors_agree_with_bytes(void **state)
             at += 1 + weft_random_below(&seed, size - at);
             rc = feed(&vector, weft_head_check_run, text, at, &limits);
             assert_int_equal(feed(&scalar, weft_head_check_run_scalar, text, at, &limits), rc);
-            assert_int_equal(vector.field_count, scalar.field_count);
-            assert_int_equal(vector.state, scalar.state);
-            if (rc == 0)
-                assert_int_equal(vector.at, scalar.at);
+            assert_true(rc < 0 || (vector.field_count == scalar.field_count && vector.state == scalar.state));
+            assert_true(rc != 0 || (vector.at == scalar.at && vector.line == scalar.line));
         }
         ended += rc > 0;
         refused[0] += rc == -400;
