@@ -46,6 +46,11 @@ static void run_callbacks(weft_loop *loop)
     }
 }
 
+static void stop_net(weft_loop *loop)
+{
+    weft_net_close_streams(loop->net);
+}
+
 static void close_net(weft_loop *loop)
 {
     weft_net *net = loop->net;
@@ -76,9 +81,9 @@ weft_net *weft_net_make(weft_loop *loop)
     }
     weft_net_return_input(net);
     weft_list_init(&net->streams);
-    net->loop = loop;
     net->blocked_pipe = block_pipe();
     loop->net = net;
+    loop->net_stop = stop_net;
     loop->net_close = close_net;
     return net;
 }

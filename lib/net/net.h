@@ -24,10 +24,12 @@ typedef struct weft_net {
     char *input; /* WEFT_NET_INPUT bytes; poisoned under the address sanitizer while no input event is delivered */
     struct weft_net_block *free_blocks;
     size_t free_count;
-    weft_list streams; /* of weft/stream.h, open ones */
+    weft_list streams; /* of weft/stream.h: all whose memory is not given back */
     bool blocked_pipe; /* SIGPIPE: by us */
-    weft_loop *loop;
 } weft_net;
+
+/* Closes streams that the loop's tasks have left open, and says how many (stream.c). */
+void weft_net_close_streams(weft_net *net);
 
 /* NULL when memory is out. */
 weft_net *weft_net_make(weft_loop *loop);

@@ -250,6 +250,20 @@ void weft_stream_drop(weft_stream **s)
     weft_stream_close(*s);
 }
 
+void weft_net_close_streams(weft_net *net)
+{
+    size_t count = 0;
+    LIST_EACH (link, &net->streams) {
+        weft_stream *s = CONTAINER_OF(link, weft_stream, link);
+        if (s->is_closed)
+            continue;
+        weft_stream_close(s);
+        count++;
+    }
+    if (count > 0)
+        weft_log(WEFT_LOG_WARNING, "%zu streams were left open at the end of the loop: weft_stream_close is missing", count);
+}
+
 int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b, size_t capacity)
 {
     if (!weft_here) {
