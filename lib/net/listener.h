@@ -3,8 +3,13 @@
 /*
  * Listening sockets: our own, with a poll handle and accept4, not libuv's (which spins when descriptors run out).
  *
- * Each readiness accepts until EAGAIN, at most ACCEPTS_PER_TURN; when descriptors or memory run out it pauses for 100 ms and
- * says so once. The address is first bound without SO_REUSEPORT, because that would hide that it is in use.
+ * Each readiness accepts until EAGAIN, at most 64 a turn; when descriptors or memory run out it pauses for 100 ms and says so
+ * once. The socket has SO_REUSEADDR and not SO_REUSEPORT, which would hide that the address is in use: two servers would
+ * share the port in silence.
+ *
+ * To stop without losing a connection that the kernel has completed (closing a listening socket resets those):
+ *
+ *     weft_listener_bar(each); ... 20 ms of accepting ...; weft_listener_accept_rest(each, many); weft_listener_close(each);
  */
 #ifndef WEFT_LIB_NET_LISTENER_H
 #define WEFT_LIB_NET_LISTENER_H
@@ -15,12 +20,13 @@
 
 typedef struct weft_listener weft_listener;
 
-/* A new connection: a non-blocking, close-on-exec socket, which is the callee's now. */
+/* A new connection: a non-blocking, close-on-exec socket, which is the callee's now. It may close the listener. */
 typedef void weft_listener_accepted(void *context, int fd, bool is_tcp);
 
 /* Listens on "127.0.0.1:80", "[::1]:80", ":80" (all addresses, dual stack where there is IPv6) or "unix:/path" (a stale socket
- * file that nobody listens on is replaced). Port 0 lets the kernel choose. Returns 0; -EINVAL for an address it cannot read;
- * -EADDRINUSE, -EACCES and other -errno. */
+ * file that nobody listens on is replaced); lib/net/address.h has the rules. "[::]:80" is IPv6 alone. Port 0 lets the kernel
+ * choose. Returns 0; -EINVAL for an address it cannot read; -EADDRINUSE (also for a path that is no socket), -EACCES and
+ * other -errno. */
 int weft_listener_open(weft_listener **ret_listener, weft_loop *loop, const char *address, weft_listener_accepted *accepted,
                        void *context);
 
@@ -28,15 +34,22 @@ int weft_listener_open(weft_listener **ret_listener, weft_loop *loop, const char
 void weft_listener_pause(weft_listener *listener);
 void weft_listener_resume(weft_listener *listener);
 
+/* Bars the door: connections that the kernel has begun are still completed and accepted, new ones are not begun (their SYN is
+ * dropped, so they are refused after the close, when they are sent again; a unix socket's file is removed). For ever.
+ * 0, or -errno: then the door is open as before. */
+int weft_listener_bar(weft_listener *listener);
+
 /* Accepts what the kernel has completed already, up to `most`, although paused; returns how many. */
 int weft_listener_accept_rest(weft_listener *listener, int most);
 
-/* Closes and frees it (the handle's memory a turn later); removes a unix socket's file. */
+/* Closes and frees it (the handle's memory a turn later); removes a unix socket's file if it is still ours. NULL is fine. */
 void weft_listener_close(weft_listener *listener);
 
 int weft_listener_port(const weft_listener *listener); /* 0 for a unix socket */
 
-/* "http://localhost:8080" or "unix:/path", for people; into buf. Returns buf. */
+#define WEFT_LISTENER_URL_MAX 128 /* bytes, with the NUL */
+
+/* "http://localhost:8080" (of all addresses), "http://127.0.0.1:8080" or "unix:/path", for people; into buf. Returns buf. */
 const char *weft_listener_url(const weft_listener *listener, char *buf, size_t size);
 
 #endif

@@ -269,6 +269,8 @@ static void close_loop(weft_loop *loop)
 {
     weft_loop_drain_inbox(loop);
     weft_timer_clear(&loop->trim);
+    if (loop->net_stop)
+        loop->net_stop(loop);
     weft_poll_close(loop);
     weft_loop_drain_inbox(loop);
     if (loop->net_close)

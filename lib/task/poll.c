@@ -110,9 +110,18 @@ void weft_poll_wake(weft_loop *loop)
     uv_async_send(&loop->poll->inbox);
 }
 
+/* libuv aborts when its table of watched descriptors cannot grow, which is what it uses realloc for: no fault strikes here. */
+static void *grow_spared(void *p, size_t size)
+{
+    weft_faults *faults = weft_mem_set_faults(NULL);
+    void *grown = weft_mem_realloc(p, size);
+    weft_mem_set_faults(faults);
+    return grown;
+}
+
 void weft_poll_use_heap(void)
 {
-    uv_replace_allocator(weft_mem_alloc, weft_mem_realloc, weft_mem_calloc, weft_mem_free);
+    uv_replace_allocator(weft_mem_alloc, grow_spared, weft_mem_calloc, weft_mem_free);
 }
 
 void *weft_poll_uv(weft_loop *loop)

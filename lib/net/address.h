@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Addresses as people write them, strictly:
+ *
+ *     127.0.0.1:80      IPv4, four decimal numbers
+ *     [::1]:80          IPv6, in brackets (no zone)
+ *     localhost:80      the same as 127.0.0.1:80: the one name that needs no resolver
+ *     :80               all addresses of this machine, IPv6 and IPv4
+ *     unix:/path        a unix socket; the rest of the text is the path, relative ones too
+ *
+ * A port is one to five digits, at most 65535. A path is not empty and fits into sun_path with its NUL (107 bytes on Linux).
+ */
+#ifndef WEFT_LIB_NET_ADDRESS_H
+#define WEFT_LIB_NET_ADDRESS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <weft/base.h>
+
+typedef struct weft_address {
+    bool is_everywhere; /* ":80": sa is in6addr_any, to be opened for both families */
+    socklen_t size;     /* of sa */
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    } sa;
+} weft_address;
+
+/* 0, or -EINVAL; *ret_address is written only on success. */
+int weft_address_parse(weft_address *ret_address, const char *text);
+
+/* The port of an IPv4 or IPv6 address, 0 of others. */
+int weft_address_port(const weft_address *address);
+void weft_address_set_port(weft_address *address, int port);
+
+/* As weft_address_parse would read it: "127.0.0.1:80", "[::1]:80", "unix:/path" (of an unnamed socket "unix"); an IPv4 address
+ * that has come through an IPv6 socket as IPv4. Cut to fit `size` (96 is enough for all but paths). Returns buf. */
+const char *weft_address_format(const weft_address *address, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+#include "lib/net/transport.h"
+
+#include <errno.h>
+
+int weft_transport_send(weft_transport *t, const struct iovec *parts, int count)
+{
+    size_t size = 0;
+    for (int i = 0; i < count; i++)
+        size += parts[i].iov_len;
+    int64_t sent = weft_transport_try_send(t, parts, count);
+    if (sent == -EAGAIN)
+        sent = 0;
+    if (sent < 0)
+        return (int)sent;
+    return (size_t)sent == size ? 0 : weft_transport_queue(t, parts, count, (size_t)sent);
+}
