@@ -93,10 +93,12 @@ static void spread_base(weft_task *t, weft_list *work)
         return;
     t->base_reason = reason;
     t->is_hard = group->is_hard;
-    if (t->outermost)
-        spread_chain(t, t->outermost, work);
-    else
+    if (!t->outermost) {
         update_task(t);
+        return;
+    }
+    spread_chain(t, t->outermost, work);
+    cut_wait(t); /* as in weft_scope_cut: a group on the chain may have had that reason as its own, and stopped the spreading */
 }
 
 /* Settling only queues tasks, and withdrawing touches the object waited on: no list of tasks changes meanwhile. */
