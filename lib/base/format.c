@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+#include "lib/base/format.h"
+
+#include <string.h>
+
+size_t weft_format_number(char *out, uint64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
+}
+
+struct sink {
+    char *out;
+    size_t room, size;
+};
+
+static void put(struct sink *sink, const char *text, size_t size)
+{
+    if (sink->size < sink->room) {
+        size_t left = sink->room - sink->size;
+        memcpy(sink->out + sink->size, text, size < left ? size : left);
+    }
+    sink->size += size;
+}
+
+static void put_number(struct sink *sink, uint64_t n, int is_negative)
+{
+    char digits[21] = "-";
+    size_t size = weft_format_number(digits + 1, n);
+    put(sink, is_negative ? digits : digits + 1, is_negative ? size + 1 : size);
+}
+
+int64_t weft_format_simple(char *out, size_t room, const char *format, va_list args)
+{
+    struct sink sink = { out, room, 0 };
+    for (;;) {
+        const char *mark = strchrnul(format, '%');
+        if (mark > format)
+            put(&sink, format, (size_t)(mark - format));
+        if (!*mark)
+            return (int64_t)sink.size;
+        const char *text;
+        char c;
+        int n;
+        switch (mark[1]) {
+        case 's':
+            text = va_arg(args, const char *);
+            if (!text)
+                text = "(null)";
+            put(&sink, text, strlen(text));
+            break;
+        case 'd':
+            n = va_arg(args, int);
+            put_number(&sink, n < 0 ? (uint64_t)0 - (uint64_t)(int64_t)n : (uint64_t)n, n < 0);
+            break;
+        case 'u':
+            put_number(&sink, va_arg(args, unsigned), 0);
+            break;
+        case 'c':
+            c = (char)va_arg(args, int);
+            put(&sink, &c, 1);
+            break;
+        case '%':
+            put(&sink, "%", 1);
+            break;
+        default:
+            return -1;
+        }
+        format = mark + 2;
+    }
+}

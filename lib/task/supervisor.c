@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The thread polls a signalfd and an eventfd, by which it is told to stop the app or to end. Words to the loop go by posts; the
+ * nodes of those are allocated, so when memory is out they are tried again a little later.
+ */
+#include "lib/task/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+
+enum { RETRY = 50 /* milliseconds */ };
+
+struct weft_supervisor {
+    struct weft_supervisor_options options;
+    weft_loop *loop;
+    pthread_t thread;
+    sigset_t former_mask;
+    int signal_fd, event_fd;
+    atomic_bool is_ending;
+    atomic_int asked; /* requests to stop by call */
+    /* the thread's own */
+    int count;          /* requests seen */
+    int told;           /* of which the loop has been told */
+    bool owes_list;     /* of tasks */
+    weft_duration ends; /* when the process is ended; WEFT_NO_LIMIT while nobody asked to stop */
+};
+
+static void say(const char *words, size_t size)
+{
+    ssize_t written = write(STDERR_FILENO, words, size);
+    (void)written;
+}
+
+#define SAY(literal) say(literal, sizeof(literal) - 1)
+
+static void print_tasks(void *arg)
+{
+    (void)arg;
+    weft_tasks_print(stderr);
+    fflush(stderr);
+}
+
+static void tell_stop(void *arg)
+{
+    weft_supervisor *s = arg;
+    s->options.stop(s->options.context, 1);
+}
+
+static void tell_cancel(void *arg)
+{
+    weft_supervisor *s = arg;
+    s->options.stop(s->options.context, 2);
+}
+
+/* Tells the loop what it does not know yet; false if memory was out. */
+static bool tell(weft_supervisor *s)
+{
+    while (s->told < s->count && s->told < 2) {
+        if (weft_loop_post(s->loop, s->told == 0 ? tell_stop : tell_cancel, s) < 0)
+            return false;
+        s->told++;
+    }
+    if (s->owes_list && weft_loop_post(s->loop, print_tasks, NULL) < 0)
+        return false;
+    s->owes_list = false;
+    return true;
+}
+
+static void count_request(weft_supervisor *s)
+{
+    if (++s->count == 1)
+        s->ends = weft_clock_add(weft_clock_monotonic(), s->options.limit);
+    if (s->count < 3)
+        return;
+    SAY("weft: asked to stop for the third time: exits at once\n");
+    _exit(WEFT_EXIT_CUT);
+}
+
+static void read_signals(weft_supervisor *s)
+{
+    struct signalfd_siginfo info;
+    while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGQUIT)
+            s->owes_list = true;
+        else
+            count_request(s);
+    }
+}
+
+static void read_events(weft_supervisor *s)
+{
+    uint64_t n;
+    ssize_t size = read(s->event_fd, &n, sizeof n);
+    (void)size;
+    if (atomic_exchange(&s->asked, 0) > 0 && s->count == 0)
+        count_request(s);
+}
+
+static int poll_timeout(const weft_supervisor *s, bool has_told)
+{
+    if (!has_told)
+        return RETRY;
+    if (s->ends == WEFT_NO_LIMIT)
+        return -1;
+    weft_duration left = s->ends - weft_clock_monotonic();
+    return left <= 0 ? 0 : left > WEFT_HOUR ? 3600000 : (int)(left / WEFT_MILLISECOND) + 1;
+}
+
+static void *supervise(void *arg)
+{
+    weft_supervisor *s = arg;
+    bool has_told = true;
+    while (!atomic_load(&s->is_ending)) {
+        struct pollfd fds[2] = { { .fd = s->signal_fd, .events = POLLIN }, { .fd = s->event_fd, .events = POLLIN } };
+        poll(fds, 2, poll_timeout(s, has_told));
+        read_signals(s);
+        read_events(s);
+        has_told = atomic_load(&s->is_ending) || tell(s);
+        if (s->ends != WEFT_NO_LIMIT && weft_clock_monotonic() >= s->ends) {
+            SAY("weft: the last limit of the stop has passed, and tasks have not ended: exits\n");
+            _exit(WEFT_EXIT_CUT);
+        }
+    }
+    return NULL;
+}
+
+static void wake(weft_supervisor *s)
+{
+    uint64_t one = 1;
+    ssize_t size = write(s->event_fd, &one, sizeof one);
+    (void)size;
+}
+
+static int open_fds(weft_supervisor *s, const sigset_t *signals)
+{
+    s->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signal_fd < 0)
+        return -errno;
+    s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->event_fd >= 0)
+        return 0;
+    int error = -errno;
+    close(s->signal_fd);
+    return error;
+}
+
+int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, const struct weft_supervisor_options *options)
+{
+    weft_supervisor *s = weft_mem_calloc(1, sizeof *s);
+    if (!s)
+        return -ENOMEM;
+    s->options = *options;
+    s->loop = loop;
+    s->ends = WEFT_NO_LIMIT;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGQUIT);
+    int rc = open_fds(s, &signals);
+    if (rc < 0) {
+        weft_mem_free(s);
+        return rc;
+    }
+    pthread_sigmask(SIG_BLOCK, &signals, &s->former_mask);
+    rc = -pthread_create(&s->thread, NULL, supervise, s);
+    if (rc < 0) {
+        pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
+        close(s->signal_fd);
+        close(s->event_fd);
+        weft_mem_free(s);
+        return rc;
+    }
+    *ret_supervisor = s;
+    return 0;
+}
+
+void weft_supervisor_request_stop(weft_supervisor *s)
+{
+    atomic_fetch_add(&s->asked, 1);
+    wake(s);
+}
+
+void weft_supervisor_end(weft_supervisor *s)
+{
+    atomic_store(&s->is_ending, true);
+    wake(s);
+    pthread_join(s->thread, NULL);
+    weft_loop_drain_inbox(s->loop); /* no post that names s may be left */
+    pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
+    close(s->signal_fd);
+    close(s->event_fd);
+    weft_mem_free(s);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The supervisor: a thread of its own that reads signals and keeps the clock of the stop.
+ *
+ * A handler in `while (1)` hangs the very loop that should cut it, so the clock cannot live there: from the first request to
+ * stop the supervisor counts, and ends the process with status 75 when the limit has passed. It also keeps signal frames
+ * (3.5 KB) off coroutine stacks: the signals are blocked in all other threads, which inherit that from who starts it.
+ */
+#ifndef WEFT_LIB_TASK_SUPERVISOR_H
+#define WEFT_LIB_TASK_SUPERVISOR_H
+
+#include "lib/task/loop.h"
+
+enum { WEFT_EXIT_CUT = 75 };
+
+typedef struct weft_supervisor weft_supervisor;
+
+struct weft_supervisor_options {
+    weft_duration limit; /* from the first request to stop until the process is ended */
+    /* On the loop's thread, outside any task: the how-manieth request to stop it is, 1 or 2. A third ends the process. */
+    void (*stop)(void *context, int count);
+    void *context;
+};
+
+/* Blocks SIGTERM, SIGINT and SIGQUIT in the calling thread (and all it starts), and starts the thread. 0 or -errno. */
+int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, const struct weft_supervisor_options *options);
+
+/* Asks for the stop, as a signal would. From any thread. */
+void weft_supervisor_request_stop(weft_supervisor *supervisor);
+
+/* Ends the thread, and restores the signal mask. On the thread that started it. */
+void weft_supervisor_end(weft_supervisor *supervisor);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* Setting an app up: routes, state and settings. */
+#include "server/app.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "lib/base/check.h"
+#include "lib/base/memory.h"
+#include "server/server.h"
+
+static int default_connections(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return 512;
+    double most = (double)files.rlim_cur * 0.9 - 64;
+    return most < 16 ? 16 : most > 1000000 ? 1000000 : (int)most;
+}
+
+static void set_defaults(struct weft_settings *s)
+{
+    *s = (struct weft_settings){
+        .drain = 15 * WEFT_SECOND,
+        .fresh_connection = 5 * WEFT_SECOND,
+        .cancel = 5 * WEFT_SECOND,
+        .cleanup = WEFT_CLEANUP_TIME,
+        .request_timeout = 300 * WEFT_SECOND,
+        .head_timeout = 10 * WEFT_SECOND,
+        .keep_alive_timeout = 75 * WEFT_SECOND,
+        .body_timeout = 30 * WEFT_SECOND,
+        .write_timeout = 30 * WEFT_SECOND,
+        .body_limit = 1024 * 1024,
+        .head = WEFT_HTTP_LIMITS_DEFAULT,
+        .max_connections = default_connections(),
+        .log_level = WEFT_LOG_INFO,
+    };
+}
+
+weft_app *weft_app_new(void)
+{
+    weft_app *app = weft_mem_calloc(1, sizeof *app);
+    if (!app)
+        return NULL;
+    app->router = weft_router_new();
+    if (!app->router) {
+        weft_mem_free(app);
+        return NULL;
+    }
+    app->magic = WEFT_APP_MAGIC;
+    set_defaults(&app->settings);
+    pthread_mutex_init(&app->lock, NULL);
+    return app;
+}
+
+static void free_listen(weft_app *app)
+{
+    while (app->listen_count > 0)
+        weft_mem_free(app->listen[--app->listen_count]);
+}
+
+void weft_app_free(weft_app *app)
+{
+    if (!app)
+        return;
+    IS_A(app, WEFT_APP_MAGIC);
+    CHECK(!app->server);
+    weft_router_free(app->router);
+    while (app->targets) {
+        weft_route_target *target = app->targets;
+        app->targets = target->next;
+        weft_mem_free(target);
+    }
+    free_listen(app);
+    pthread_mutex_destroy(&app->lock);
+    app->magic = 0;
+    weft_mem_free(app);
+}
+
+/* ---- routes ---- */
+
+static int note_problem(weft_app *app, int error, const char *format, ...) WEFT_PRINTF(3, 4);
+
+static int note_problem(weft_app *app, int error, const char *format, ...)
+{
+    int n = app->problem_count++;
+    if (n < WEFT_APP_PROBLEMS_MAX) {
+        va_list args;
+        va_start(args, format);
+        vsnprintf(app->problems[n], WEFT_APP_PROBLEM_SIZE, format, args);
+        va_end(args);
+    }
+    return error;
+}
+
+int weft_route_with(weft_app *app, const char *method, const char *pattern, weft_handler *h, const weft_route_options *given)
+{
+    weft_route_options options = { 0 };
+    size_t size = given ? given->struct_size : 0;
+    IS_A(app, WEFT_APP_MAGIC);
+    CHECK(!app->server);
+    if (size > 0)
+        memcpy(&options, given, size < sizeof options ? size : sizeof options);
+    if (!h || options.timeout < 0 || options.body_limit < 0 || (options.stack_size && options.stack_size < WEFT_STACK_MIN) ||
+        options.stack_size > WEFT_STACK_MAX)
+        return note_problem(app, -EINVAL, "route %s %s: %s", method, pattern,
+                            h ? "an option is out of its range" : "there is no handler");
+    size_t pattern_size = strlen(pattern) + 1;
+    weft_route_target *target = weft_mem_alloc(sizeof *target + pattern_size);
+    if (!target)
+        return note_problem(app, -ENOMEM, "route %s %s: out of memory", method, pattern);
+    *target = (weft_route_target){
+        .next = app->targets,
+        .handler = h,
+        .timeout = options.timeout,
+        .body_limit = options.body_limit,
+        .stack_size = options.stack_size,
+        .finish_when_client_leaves = options.finish_when_client_leaves,
+    };
+    memcpy(target->pattern, pattern, pattern_size);
+    target->label = options.name ? options.name : target->pattern;
+    int rc = weft_router_add(app->router, method, pattern, target);
+    if (rc < 0) {
+        weft_mem_free(target);
+        return note_problem(app, rc, "route %s %s: %s", method, pattern,
+                            rc == -ENOMEM ? "out of memory" : weft_router_error(app->router));
+    }
+    app->targets = target;
+    return 0;
+}
+
+/* ---- settings ---- */
+
+void weft_app_set(weft_app *app, void *state)
+{
+    IS_A(app, WEFT_APP_MAGIC);
+    app->state = state;
+}
+
+static int set_listen(weft_app *app, const weft_app_options *o)
+{
+    if (o->listen_count > WEFT_LISTEN_MAX) {
+        weft_log(WEFT_LOG_ERROR, "at most %d addresses can be listened on", WEFT_LISTEN_MAX);
+        return -EINVAL;
+    }
+    free_listen(app);
+    for (size_t i = 0; i < o->listen_count; i++) {
+        size_t size = strlen(o->listen[i]) + 1;
+        char *copy = weft_mem_alloc(size);
+        if (!copy)
+            return -ENOMEM;
+        app->listen[app->listen_count++] = memcpy(copy, o->listen[i], size);
+    }
+    return 0;
+}
+
+static int bad_option(const char *name)
+{
+    weft_log(WEFT_LOG_ERROR, "the option %s is out of its range", name);
+    return -EINVAL;
+}
+
+#define SET_DURATION(name)                                                                                                     \
+    do {                                                                                                                       \
+        if (o.name < 0)                                                                                                        \
+            return bad_option(#name);                                                                                          \
+        if (o.name > 0)                                                                                                        \
+            s.name = o.name;                                                                                                   \
+    } while (0)
+
+#define SET_HEAD_LIMIT(option, field_)                                                                                         \
+    do {                                                                                                                       \
+        if (o.option > WEFT_HTTP_HEAD_MAX)                                                                                     \
+            return bad_option(#option);                                                                                        \
+        if (o.option > 0)                                                                                                      \
+            s.head.field_ = o.option;                                                                                          \
+    } while (0)
+
+int weft_app_configure(weft_app *app, const weft_app_options *given)
+{
+    weft_app_options o = { 0 };
+    IS_A(app, WEFT_APP_MAGIC);
+    CHECK(!app->server);
+    memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
+    struct weft_settings s = app->settings;
+    SET_DURATION(drain);
+    SET_DURATION(fresh_connection);
+    SET_DURATION(cancel);
+    SET_DURATION(cleanup);
+    SET_DURATION(request_timeout);
+    SET_DURATION(head_timeout);
+    SET_DURATION(keep_alive_timeout);
+    SET_DURATION(body_timeout);
+    SET_DURATION(write_timeout);
+    SET_DURATION(body_limit);
+    SET_DURATION(max_connections);
+    SET_HEAD_LIMIT(request_line_limit, request_line);
+    SET_HEAD_LIMIT(field_limit, field);
+    SET_HEAD_LIMIT(head_limit, head);
+    if (o.field_count_limit < 0 || o.field_count_limit > 10000)
+        return bad_option("field_count_limit");
+    if (o.field_count_limit > 0)
+        s.head.field_count = o.field_count_limit;
+    if (o.log_level_is_set)
+        s.log_level = o.log_level;
+    else if (o.debug)
+        s.log_level = WEFT_LOG_DEBUG;
+    s.debug = s.debug || o.debug;
+    app->settings = s;
+    return o.listen_count > 0 ? set_listen(app, &o) : 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* The inside of an app: what it was set up with. Read-only while it serves. */
+#ifndef WEFT_SERVER_APP_H
+#define WEFT_SERVER_APP_H
+
+#include <pthread.h>
+
+#include <weft/app.h>
+
+#include "lib/http/head_check.h"
+#include "server/router.h"
+
+#define WEFT_APP_MAGIC 0xa99a99a9u
+
+enum { WEFT_LISTEN_MAX = 16, WEFT_APP_PROBLEMS_MAX = 8, WEFT_APP_PROBLEM_SIZE = 200 };
+
+/* What a route leads to. */
+typedef struct weft_route_target {
+    struct weft_route_target *next;
+    weft_handler *handler;
+    weft_duration timeout; /* 0: the app's */
+    int64_t body_limit;    /* 0: the app's */
+    size_t stack_size;
+    bool finish_when_client_leaves;
+    const char *label; /* its name or pattern, for reports */
+    char pattern[];
+} weft_route_target;
+
+/* Settings with every default filled in. */
+struct weft_settings {
+    weft_duration drain, fresh_connection, cancel, cleanup;
+    weft_duration request_timeout, head_timeout, keep_alive_timeout, body_timeout, write_timeout;
+    int64_t body_limit;
+    weft_http_limits head;
+    int max_connections;
+    enum weft_log_level log_level;
+    bool debug;
+};
+
+struct weft_server;
+
+struct weft_app {
+    unsigned magic;
+    weft_router *router;
+    weft_route_target *targets;
+    void *state;
+    struct weft_settings settings;
+    char *listen[WEFT_LISTEN_MAX];
+    size_t listen_count;
+    int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
+    char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
+
+    pthread_mutex_t lock;       /* over what follows */
+    struct weft_server *server; /* while it serves */
+};
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * A connection: one slab object that holds its transport. Idle, it owns nothing else: no stack, no arena, no buffer.
+ *
+ *          ┌──────────── the reply is made, nothing is unread ───────────┐
+ *          v                                                             │
+ *     ──> IDLE ── bytes ──> HEAD ── a whole head ──> HANDLING ───────────┤
+ *          │                 │                          │                │
+ *          │ peer's end,     │ refused, 408             │ must close     │ broken
+ *          v time            v                          v                v
+ *        CLOSING <──────── LINGER <─────────────────────┘              CLOSING ──> gone
+ *
+ * IDLE: no unread bytes, or only what is being discarded. HEAD: a part of a head is unread. HANDLING: `request` is set, and a
+ * task serves it, begun from the read callback; it goes on with the next request while whole heads are there (pipelining), and
+ * ends when there is none. LINGER: everything is said and our direction is shut; input is thrown away until the peer's end, so
+ * that the last reply is not lost to a reset. CLOSING: the transport is closing.
+ *
+ * The slot is given back at the later of the transport's closed event and the end of the task.
+ */
+#ifndef WEFT_SERVER_CONNECTION_H
+#define WEFT_SERVER_CONNECTION_H
+
+#include "lib/http/head_check.h"
+#include "lib/net/transport.h"
+#include "server/input.h"
+#include "server/server.h"
+
+enum weft_connection_state {
+    WEFT_CONNECTION_IDLE,
+    WEFT_CONNECTION_HEAD,
+    WEFT_CONNECTION_HANDLING,
+    WEFT_CONNECTION_LINGER,
+    WEFT_CONNECTION_CLOSING,
+};
+
+typedef struct weft_connection {
+    weft_transport transport;
+    weft_server *server;
+    weft_request *request; /* while HANDLING */
+    weft_task *task;       /* that serves it; NULL when none does */
+    weft_input input;
+    weft_head_check check;
+    uint8_t state;
+    uint8_t phase;
+    bool transport_closed; /* the closed event has come */
+    bool has_ended;        /* the peer's direction has ended */
+    bool is_broken;        /* nothing can be sent any more */
+    bool must_close;       /* after the present reply */
+    bool has_served;       /* at least one request */
+    weft_list all;         /* in the server's list */
+    weft_list timed;       /* in the list of its phase */
+    weft_list writing;     /* in the server's list, while output is queued */
+    weft_callback again;   /* to go on with a request that needs another stack */
+    int64_t discard;       /* bytes of a body that nobody read, still to come */
+    weft_duration since;   /* when its phase began */
+    weft_duration sent;    /* when queued output last moved, */
+    size_t left_then;      /* and how much of it was left then */
+} weft_connection;
+
+/* A new connection, its transport not opened yet; NULL when memory is out. */
+weft_connection *weft_connection_new(weft_server *server);
+
+/* Gives back one whose transport could not be opened. */
+void weft_connection_abandon(weft_connection *c);
+
+extern const weft_transport_events weft_connection_events;
+
+/* Its transport is open: begins to read. */
+void weft_connection_start(weft_connection *c);
+
+/* Ends it at once; `resets` with a reset. Its request, if any, is cancelled. */
+void weft_connection_close(weft_connection *c, bool resets);
+
+/* The server drains: ends it if it is idle and has been served. */
+void weft_connection_drain(weft_connection *c);
+
+/* Its phase has lasted too long. */
+void weft_connection_expire(weft_connection *c);
+
+/* Reads on if reading had stopped and less than half of the read-ahead is unread. */
+void weft_connection_read_on(weft_connection *c);
+
+/* ---- output.c ---- */
+
+/* Room for `size` bytes (at most WEFT_OUTPUT_SIZE) in the loop's output buffer, for c; never NULL. Then take it. */
+char *weft_output_room(weft_connection *c, size_t size);
+void weft_output_take(weft_connection *c, size_t size);
+
+/* Any bytes: copied into the buffer if they fit well, else sent behind it. */
+void weft_output_write(weft_connection *c, const void *data, size_t size);
+
+/* Sends what is in the buffer, whoever owns it. */
+void weft_output_flush(weft_server *server);
+
+#endif

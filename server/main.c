@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* weft_app_main: flags, environment, serving, and the exit status. A bad flag is one clear line and status 2. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/app.h"
+
+enum { STATUS_CANNOT = 1, STATUS_BAD_USE = 2, NAME_SIZE = 32 };
+
+enum { FLAG_MAX = 16 };
+
+struct settings {
+    weft_app_options options;
+    const char *listen[WEFT_LISTEN_MAX];
+    char port_address[16];
+    bool given[FLAG_MAX]; /* as a flag, so the environment does not count */
+};
+
+typedef bool apply_fn(struct settings *s, const char *value);
+
+static bool parse_number(const char *text, long least, long most, long *ret_number)
+{
+    char *end;
+    errno = 0;
+    long n = *text >= '0' && *text <= '9' ? strtol(text, &end, 10) : -1;
+    if (n < 0 || *end || errno || n < least || n > most)
+        return false;
+    *ret_number = n;
+    return true;
+}
+
+static bool add_listen(struct settings *s, const char *address)
+{
+    if (s->options.listen_count == WEFT_LISTEN_MAX || !*address)
+        return false;
+    s->listen[s->options.listen_count++] = address;
+    return true;
+}
+
+static bool apply_listen(struct settings *s, const char *value)
+{
+    return add_listen(s, value);
+}
+
+static bool apply_port(struct settings *s, const char *value)
+{
+    long port;
+    if (*s->port_address || !parse_number(value, 0, 65535, &port))
+        return false;
+    snprintf(s->port_address, sizeof s->port_address, ":%ld", port);
+    return add_listen(s, s->port_address);
+}
+
+static bool apply_drain(struct settings *s, const char *value)
+{
+    char *end;
+    errno = 0;
+    double seconds = *value >= '0' && *value <= '9' ? strtod(value, &end) : -1;
+    if (seconds < 0 || *end || errno || seconds > 86400)
+        return false;
+    weft_duration d = (weft_duration)(seconds * (double)WEFT_SECOND);
+    s->options.drain = d > 0 ? d : WEFT_MILLISECOND; /* 0 in an option is the default: "at once" is a millisecond */
+    return true;
+}
+
+static bool apply_level(struct settings *s, const char *value)
+{
+    static const char *const names[] = { "error", "warning", "info", "debug" };
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(names[i], value) != 0)
+            continue;
+        s->options.log_level = (enum weft_log_level)i;
+        s->options.log_level_is_set = true;
+        return true;
+    }
+    return false;
+}
+
+static bool apply_debug(struct settings *s, const char *value)
+{
+    if (strcmp(value, "1") != 0 && strcmp(value, "0") != 0)
+        return false;
+    s->options.debug = *value == '1';
+    return true;
+}
+
+static const struct flag {
+    const char *name, *variable, *value, *help;
+    apply_fn *apply;
+} flags[] = {
+    { "--listen", "WEFT_LISTEN", "ADDR:PORT",
+      "listen there; may be repeated: 127.0.0.1:8080, [::1]:8080, :8080 (everywhere), unix:PATH", apply_listen },
+    { "--port", "WEFT_PORT", "N", "listen on this port everywhere (8080; 0: any free one)", apply_port },
+    { "--drain", "WEFT_DRAIN", "SECONDS", "when stopping, let requests in flight take so long (15)", apply_drain },
+    { "--log-level", "WEFT_LOG_LEVEL", "LEVEL", "error, warning, info or debug (info)", apply_level },
+    { "--debug", "WEFT_DEBUG", NULL, "log more", apply_debug },
+};
+
+enum { FLAG_COUNT = sizeof flags / sizeof flags[0] };
+_Static_assert((int)FLAG_COUNT <= (int)FLAG_MAX, "given has room");
+
+static int complain(const char *program, const char *format, ...) WEFT_PRINTF(2, 3);
+
+static int complain(const char *program, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "%s: ", program);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, " (see --help)\n");
+    va_end(args);
+    return STATUS_BAD_USE;
+}
+
+static void print_help(const char *program)
+{
+    printf("usage: %s [flags]\n\n", program);
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        char left[64];
+        snprintf(left, sizeof left, "%s%s%s", flags[i].name, flags[i].value ? " " : "", flags[i].value ? flags[i].value : "");
+        printf("  %-22s %s\n  %-22s or the variable %s%s\n", left, flags[i].help, "", flags[i].variable,
+               flags[i].value ? "" : "=1");
+    }
+    printf("  %-22s this text\n  %-22s the version of Weft\n\nSIGTERM and SIGINT stop it: requests in flight finish; a second "
+           "one cancels them, a third exits\nat once. SIGQUIT lists the tasks.\n",
+           "--help", "--version");
+}
+
+/* Reads the flag at argv[*at]; 0, or the exit status. */
+static int read_flag(struct settings *s, int argc, char **argv, int *at)
+{
+    const char *word = argv[*at];
+    size_t size = strcspn(word, "=");
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        const struct flag *flag = &flags[i];
+        if (strlen(flag->name) != size || strncmp(word, flag->name, size) != 0)
+            continue;
+        const char *value = word[size] == '=' ? word + size + 1 : NULL;
+        if (!flag->value) {
+            if (value)
+                return complain(argv[0], "%s takes no value", flag->name);
+            value = "1";
+        } else if (!value) {
+            if (*at + 1 >= argc)
+                return complain(argv[0], "%s wants a value: %s", flag->name, flag->value);
+            value = argv[++*at];
+        }
+        s->given[i] = true;
+        return flag->apply(s, value) ? 0 : complain(argv[0], "%s %s: not a value it takes", flag->name, value);
+    }
+    return complain(argv[0], "%s: no such flag", word);
+}
+
+static bool is_address(const struct flag *flag)
+{
+    return flag->apply == apply_listen || flag->apply == apply_port;
+}
+
+static int read_environment(struct settings *s, const char *program)
+{
+    bool has_address = s->options.listen_count > 0;
+    for (size_t i = 0; i < FLAG_COUNT; i++) {
+        const struct flag *flag = &flags[i];
+        const char *value = getenv(flag->variable);
+        if (!value || !*value || s->given[i] || (is_address(flag) && has_address))
+            continue;
+        if (!flag->apply(s, value))
+            return complain(program, "%s=%s: not a value it takes", flag->variable, value);
+    }
+    return 0;
+}
+
+/* 0 to go on, -1 when all is done (help), or the exit status. Flags go before the environment. */
+static int read_settings(struct settings *s, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            print_help(argv[0]);
+            return -1;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("weft %s\n", weft_version());
+            return -1;
+        }
+    }
+    for (int i = 1; i < argc; i++) {
+        int rc = read_flag(s, argc, argv, &i);
+        if (rc != 0)
+            return rc;
+    }
+    return read_environment(s, argv[0]);
+}
+
+static int status_of_problems(const weft_app *app, const char *program)
+{
+    for (int i = 0; i < app->problem_count && i < WEFT_APP_PROBLEMS_MAX; i++)
+        fprintf(stderr, "%s: %s\n", program, app->problems[i]);
+    if (app->problem_count > WEFT_APP_PROBLEMS_MAX)
+        fprintf(stderr, "%s: and %d more\n", program, app->problem_count - WEFT_APP_PROBLEMS_MAX);
+    return app->problem_count ? STATUS_BAD_USE : 0;
+}
+
+static int run(weft_app *app, int argc, char **argv)
+{
+    struct settings s = { .options = { .struct_size = sizeof(weft_app_options) } };
+    s.options.listen = s.listen;
+    int rc = read_settings(&s, argc, argv);
+    if (rc != 0)
+        return rc < 0 ? 0 : rc;
+    rc = status_of_problems(app, argv[0]);
+    if (rc != 0)
+        return rc;
+    if (weft_app_configure(app, &s.options) < 0)
+        return STATUS_CANNOT;
+    rc = weft_app_serve(app);
+    return rc < 0 ? STATUS_CANNOT : rc;
+}
+
+int weft_app_main(weft_app *app, int argc, char **argv)
+{
+    if (!app) {
+        fprintf(stderr, "%s: out of memory\n", argc > 0 ? argv[0] : "weft");
+        return STATUS_CANNOT;
+    }
+    int status = run(app, argc, argv);
+    weft_app_free(app);
+    return status;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Replies. One is made whole, straight into the loop's output buffer, by the call that makes it; it leaves when the handler
+ * waits or ends. Exactly one of Content-Length and nothing is sent: replies that have no body by their status (204, 304) have
+ * no length either (RFC 9110 §8.6).
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/format.h"
+#include "lib/base/http_status.h"
+#include "lib/http/field.h"
+#include "lib/json/json.h"
+#include "server/request.h"
+
+#define TEXT_TYPE "text/plain; charset=utf-8"
+
+enum { HEAD_ROOM = 256, TEXT_ROOM = 512, TYPE_MAX = 1024 };
+
+static bool has_no_body(int status)
+{
+    return status == 204 || status == 304;
+}
+
+/* ---- the head ---- */
+
+static char *put(char *at, const char *text, size_t size)
+{
+    memcpy(at, text, size);
+    return at + size;
+}
+
+#define PUT(at, literal) put((at), (literal), sizeof(literal) - 1)
+
+static char *put_status(char *at, int status)
+{
+    const char *text = weft_http_status_text(status);
+    if (status == 200)
+        return PUT(at, "HTTP/1.1 200 OK\r\n");
+    at = PUT(at, "HTTP/1.1 ");
+    at += weft_format_number(at, (uint64_t)status);
+    *at++ = ' ';
+    at = put(at, text, strlen(text));
+    return PUT(at, "\r\n");
+}
+
+static char *put_connection(char *at, const weft_connection *c, int version_minor)
+{
+    if (c->must_close)
+        return PUT(at, "Connection: close\r\n");
+    return version_minor == 0 ? PUT(at, "Connection: keep-alive\r\n") : at;
+}
+
+static char *put_length(char *at, size_t size)
+{
+    at = PUT(at, "Content-Length: ");
+    at += weft_format_number(at, size);
+    return PUT(at, "\r\n");
+}
+
+struct head {
+    int status;
+    int version_minor;
+    const char *type; /* NULL for none */
+    size_t type_size;
+    const struct weft_reply_field *fields;
+    size_t fields_size;
+    size_t length; /* of the body, announced unless the status has none */
+};
+
+static void write_head(weft_connection *c, const struct head *h)
+{
+    size_t room = HEAD_ROOM + h->type_size + h->fields_size;
+    char *start = weft_output_room(c, room), *at = put_status(start, h->status);
+    at = put(at, weft_server_date(c->server), WEFT_DATE_LINE);
+    if (h->type && !has_no_body(h->status)) {
+        at = PUT(at, "Content-Type: ");
+        at = put(at, h->type, h->type_size);
+        at = PUT(at, "\r\n");
+    }
+    if (!has_no_body(h->status))
+        at = put_length(at, h->length);
+    at = put_connection(at, c, h->version_minor);
+    for (const struct weft_reply_field *field = h->fields; field; field = field->next)
+        at = put(at, field->line, field->size);
+    at = PUT(at, "\r\n");
+    weft_output_take(c, (size_t)(at - start));
+}
+
+/* ---- the one way to reply ---- */
+
+static int check(weft_request *req, int status, size_t size)
+{
+    if (req->has_reply)
+        return -EALREADY;
+    if (status < 200 || status > 599 || (has_no_body(status) && size > 0))
+        return -EINVAL;
+    return 0;
+}
+
+static int reply(weft_request *req, int status, const char *type, const void *data, size_t size)
+{
+    int rc = check(req, status, size);
+    size_t type_size = type ? strlen(type) : 0;
+    if (rc < 0)
+        return rc;
+    if (type_size > TYPE_MAX || (type && !weft_http_is_field_value(type, type_size)))
+        return -EINVAL;
+    weft_connection *c = req->connection;
+    req->has_reply = true;
+    req->status = status;
+    c->server->counts.replies++;
+    write_head(c, &(struct head){
+                      .status = status,
+                      .version_minor = req->head.version_minor,
+                      .type = type,
+                      .type_size = type_size,
+                      .fields = req->fields,
+                      .fields_size = req->fields_size,
+                      .length = size,
+                  });
+    if (size > 0 && req->head.method_id != WEFT_HTTP_HEAD)
+        weft_output_write(c, data, size);
+    return 0;
+}
+
+/* ---- public ---- */
+
+int weft_reply_bytes(weft_request *req, int status, const char *type, const void *data, size_t size)
+{
+    return reply(req, status, type, data, size);
+}
+
+int weft_reply_empty(weft_request *req, int status)
+{
+    return reply(req, status, NULL, NULL, 0);
+}
+
+/* The formatted text, NUL-terminated, in the arena. 0 or -errno. */
+static int format_text(weft_request *req, weft_bytes *ret_text, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    char *text = weft_arena_alloc(&req->arena, TEXT_ROOM);
+    int64_t size = -ENOMEM;
+    if (text) {
+        va_list simple;
+        va_copy(simple, args);
+        size = weft_format_simple(text, TEXT_ROOM, format, simple);
+        va_end(simple);
+        if (size < 0 || size >= TEXT_ROOM)
+            size = vsnprintf(text, TEXT_ROOM, format, args);
+        if (size >= TEXT_ROOM) {
+            text = weft_arena_alloc(&req->arena, (size_t)size + 1);
+            size = text ? vsnprintf(text, (size_t)size + 1, format, again) : -ENOMEM;
+        } else if (size >= 0) {
+            weft_arena_trim(&req->arena, text, TEXT_ROOM, (size_t)size + 1);
+        } else {
+            size = -EINVAL;
+        }
+    }
+    va_end(again);
+    if (size < 0)
+        return (int)size;
+    *ret_text = (weft_bytes){ text, (size_t)size };
+    return 0;
+}
+
+int weft_reply_text(weft_request *req, int status, const char *format, ...)
+{
+    if (req->has_reply)
+        return -EALREADY;
+    weft_bytes text;
+    va_list args;
+    va_start(args, format);
+    int rc = format_text(req, &text, format, args);
+    va_end(args);
+    return rc < 0 ? rc : reply(req, status, TEXT_TYPE, text.data, text.size);
+}
+
+struct pack {
+    weft_request *req;
+    weft_bytes text;
+    const char *format;
+    va_list *args;
+    char error[WEFT_JSON_ERROR_SIZE];
+    int rc;
+};
+
+static void pack(void *arg)
+{
+    struct pack *p = arg;
+    p->rc = weft_json_pack(&p->req->arena, &p->text, p->error, p->format, *p->args);
+    if (p->rc == -EINVAL)
+        weft_log(WEFT_LOG_ERROR, "%s %s: no JSON from \"%s\": %s", p->req->head.method, p->req->path, p->format, p->error);
+}
+
+int weft_reply_json(weft_request *req, int status, const char *pack_format, ...)
+{
+    if (req->has_reply)
+        return -EALREADY;
+    struct pack p = { .req = req, .format = pack_format };
+    va_list args;
+    va_start(args, pack_format);
+    p.args = &args;
+    weft_on_loop_stack(pack, &p);
+    va_end(args);
+    return p.rc < 0 ? p.rc : reply(req, status, "application/json", p.text.data, p.text.size);
+}
+
+int weft_reply_redirect(weft_request *req, int status, const char *location)
+{
+    bool is_redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    if (req->has_reply)
+        return -EALREADY;
+    if (!is_redirect || !*location)
+        return -EINVAL;
+    int rc = weft_set_header(req, "Location", location);
+    return rc < 0 ? rc : reply(req, status, NULL, NULL, 0);
+}
+
+static bool is_ours(const char *name, size_t size)
+{
+    static const char *const names[] = { "content-length", "connection", "transfer-encoding", "date" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == size && weft_http_same_text(names[i], name, size))
+            return true;
+    return false;
+}
+
+int weft_set_header(weft_request *req, const char *name, const char *value)
+{
+    size_t name_size = strlen(name), value_size = strlen(value);
+    if (req->has_reply)
+        return -EALREADY;
+    if (!weft_http_is_token(name, name_size) || !weft_http_is_field_value(value, value_size) || is_ours(name, name_size) ||
+        name_size + value_size > WEFT_HTTP_HEAD_MAX || req->fields_size > WEFT_OUTPUT_SIZE / 2)
+        return -EINVAL;
+    size_t size = name_size + value_size + 4;
+    if (req->fields_size + size > WEFT_OUTPUT_SIZE / 2)
+        return -EINVAL;
+    struct weft_reply_field *field = weft_arena_alloc(&req->arena, sizeof *field + size);
+    if (!field)
+        return -ENOMEM;
+    field->next = NULL;
+    field->size = size;
+    char *at = put(field->line, name, name_size);
+    at = PUT(at, ": ");
+    at = put(at, value, value_size);
+    PUT(at, "\r\n");
+    *req->fields_end = field;
+    req->fields_end = &field->next;
+    req->fields_size += size;
+    return 0;
+}
+
+/* ---- errors ---- */
+
+static size_t format_error(char *text, size_t size, int status, const char *words)
+{
+    int n = snprintf(text, size, "%d %s%s%s\n", status, weft_http_status_text(status), words ? ": " : "", words ? words : "");
+    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+}
+
+void weft_reply_error(weft_request *req, int status, const char *words)
+{
+    char text[160];
+    size_t size = format_error(text, sizeof text, status, words);
+    reply(req, status, TEXT_TYPE, text, size); /* cannot fail: no reply was made, and the status is one of ours */
+}
+
+void weft_reply_allow(weft_request *req, int status)
+{
+    char methods[WEFT_ROUTER_ALLOW_SIZE];
+    weft_router_allow(req->connection->server->app->router, req->match.allowed, methods, sizeof methods);
+    if (weft_set_header(req, "Allow", methods) < 0)
+        status = 503; /* out of memory */
+    if (status == 204)
+        weft_reply_empty(req, status);
+    else
+        weft_reply_error(req, status, NULL);
+}
+
+void weft_reply_refusal(weft_connection *c, int status, const char *words)
+{
+    char text[160];
+    size_t size = format_error(text, sizeof text, status, words);
+    c->must_close = true;
+    c->server->counts.replies++;
+    write_head(c, &(struct head){
+                      .status = status,
+                      .version_minor = 1,
+                      .type = TEXT_TYPE,
+                      .type_size = sizeof TEXT_TYPE - 1,
+                      .length = size,
+                  });
+    weft_output_write(c, text, size);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * A request from its head to its end. The order at the end is fixed: the handler returns; the reply is sealed; its tasks are
+ * cancelled and joined; deferred calls run under the shield; the arena is given back; then comes the next request.
+ */
+#include "server/request.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/check.h"
+#include "lib/base/clock.h"
+
+/* ---- making ---- */
+
+static weft_request *allocate(weft_server *server)
+{
+    weft_arena arena;
+    weft_arena_init(&arena, &server->loop->arenas);
+    weft_request *req = weft_arena_alloc(&arena, sizeof *req);
+    if (!req)
+        return NULL;
+    memset(req, 0, offsetof(weft_request, match));
+    req->is_open = req->has_reply = req->sent_continue = false;
+    req->status = 0;
+    req->fields = NULL;
+    req->fields_end = &req->fields;
+    req->fields_size = 0;
+    req->body = NULL;
+    req->body_size = 0;
+    req->body_wait = NULL;
+    req->arena = arena;
+    return req;
+}
+
+/* Takes the head off the input and reads it. 0, or the status to refuse it with. */
+static int read_head(weft_request *req, size_t head_size, int field_count, const char **ret_reason)
+{
+    weft_input *input = &req->connection->input;
+    char *data = weft_arena_alloc(&req->arena, head_size);
+    if (!data)
+        return 503;
+    memcpy(data, input->at, head_size);
+    weft_input_consume(input, head_size);
+    int rc = weft_http_head_parse(&req->head, &req->arena, data, head_size, field_count);
+    if (rc != 0) {
+        *ret_reason = req->head.reason;
+        return rc < 0 ? 503 : rc;
+    }
+    rc = weft_http_target_parse(&req->target, req->head.target, req->head.target_size, req->head.method_id == WEFT_HTTP_OPTIONS,
+                                ret_reason);
+    if (rc != 0)
+        return rc;
+    if (req->head.is_chunked) {
+        *ret_reason = "a chunked body: this server takes bodies with Content-Length";
+        return 411;
+    }
+    if (req->head.expects_unknown) {
+        *ret_reason = "an expectation that cannot be met";
+        return 417;
+    }
+    return 0;
+}
+
+weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, int *ret_status, const char **ret_reason)
+{
+    weft_request *req = allocate(c->server);
+    *ret_status = 503;
+    *ret_reason = "out of memory";
+    if (!req)
+        return NULL;
+    req->connection = c;
+    *ret_status = read_head(req, head_size, field_count, ret_reason);
+    if (*ret_status == 0)
+        return req;
+    weft_request_free(req);
+    return NULL;
+}
+
+void weft_request_free(weft_request *req)
+{
+    weft_arena arena = req->arena; /* the request lies in it */
+    weft_arena_free(&arena);
+}
+
+/* NUL-terminates the matched parts, in copies: the path itself stays whole. */
+static int copy_params(weft_request *req)
+{
+    for (int i = 0; i < req->match.param_count; i++) {
+        weft_route_param *param = &req->match.params[i];
+        weft_bytes decoded;
+        if (!memchr(param->value, '%', param->value_size))
+            param->value = weft_arena_copy(&req->arena, param->value, param->value_size);
+        else if (weft_http_decode(&req->arena, param->value, param->value_size, &decoded) == 0)
+            param->value = decoded.data;
+        else
+            param->value = NULL;
+        if (!param->value)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int weft_request_route(weft_request *req)
+{
+    const weft_http_target *target = &req->target;
+    weft_app *app = req->connection->server->app;
+    int rc = weft_router_find(app->router, req->head.method, target->path, &req->match);
+    req->path = target->path;
+    if (rc != 0)
+        return rc;
+    req->route = req->match.target;
+    weft_bytes decoded = { target->path, target->path_size };
+    if (memchr(target->path, '%', target->path_size) &&
+        weft_http_decode(&req->arena, target->path, target->path_size, &decoded) < 0)
+        return 503;
+    req->path = decoded.data;
+    return copy_params(req) < 0 ? 503 : 0;
+}
+
+/* ---- the end ---- */
+
+/* The status that the handler's result stands for; 0 for no reply at all. */
+static int status_of(const weft_request *req, int rc)
+{
+    const weft_server *server = req->connection->server;
+    if (rc <= -5400 && rc >= -5599)
+        return -5000 - rc;
+    if (weft_request_gone(req))
+        return 0;
+    switch (rc) {
+    case WEFT_EDEADLINE:
+        return 503;
+    case WEFT_ECANCELED:
+        return server->stop_stage == WEFT_CANCELLING ? 503 : 500;
+    default:
+        return 500;
+    }
+}
+
+static void log_failure(const weft_request *req, int rc, int status)
+{
+    if (rc >= 0)
+        weft_log(WEFT_LOG_ERROR, "%s %s: the handler made no reply", req->head.method, req->path);
+    else if (status >= 500 && rc != WEFT_EDEADLINE)
+        weft_log(WEFT_LOG_ERROR, "%s %s: %s", req->head.method, req->path,
+                 *weft_error_trail() ? weft_error_trail() : weft_strerror(rc));
+    else if (status >= 500)
+        weft_log(WEFT_LOG_WARNING, "%s %s: %s", req->head.method, req->path, weft_strerror(rc));
+}
+
+/* What the handler leaves unsaid is said now; from here on the reply is what it is. */
+static void seal(weft_request *req, int rc)
+{
+    weft_server *server = req->connection->server;
+    if (rc == WEFT_ECANCELED && server->stop_stage == WEFT_CANCELLING)
+        server->counts.cancelled++;
+    if (req->has_reply) {
+        if (rc < 0 && rc != WEFT_ECANCELED && rc != WEFT_EGONE)
+            weft_log(WEFT_LOG_ERROR, "%s %s: after its reply: %s", req->head.method, req->path,
+                     *weft_error_trail() ? weft_error_trail() : weft_strerror(rc));
+        return;
+    }
+    int status = status_of(req, rc);
+    if (status == 0)
+        return;
+    log_failure(req, rc, status);
+    if (status == 503 && server->stop_stage != WEFT_SERVING)
+        (void)!weft_set_header(req, "Retry-After", "1");
+    if (status == 408 || status == 413)
+        req->connection->must_close = true;
+    weft_reply_error(req, status, NULL);
+}
+
+void weft_request_run(weft_request *req)
+{
+    weft_task *t = weft_here->current;
+    weft_server *server = req->connection->server;
+    weft_duration timeout = req->route->timeout ? req->route->timeout : server->app->settings.request_timeout;
+    if (t->trail) {
+        weft_trail_free(t->trail);
+        t->trail = NULL;
+    }
+    req->group.timeout = timeout;
+    weft_group_enter(&req->group, t, timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(server->loop->now, timeout));
+    req->is_open = true;
+    int rc = req->route->handler(req);
+    if (t->innermost != &req->group.scope)
+        weft_misuse_die("the handler of %s returned with a scope or group still open", req->route->label);
+    seal(req, rc);
+    if (weft_group_own(&req->group)->count > 0)
+        weft_group_cancel(&req->group);
+    weft_group_join(&req->group);
+    req->is_open = false;
+    if (t->deferred)
+        weft_task_run_deferred(t);
+    if (server->stop_stage != WEFT_SERVING)
+        server->counts.drained++;
+}
+
+void weft_request_on_gone(weft_request *req)
+{
+    if (req->body_wait)
+        weft_wait_settle(req->body_wait, WEFT_EGONE);
+    if (req->is_open && !req->route->finish_when_client_leaves)
+        weft_scope_cut(&req->group.scope, WEFT_ECANCELED, false);
+}
+
+/* ---- what was asked ---- */
+
+const char *weft_method(const weft_request *req)
+{
+    return req->head.method;
+}
+
+const char *weft_path(const weft_request *req)
+{
+    return req->path;
+}
+
+const char *weft_query_string(const weft_request *req)
+{
+    return req->target.query;
+}
+
+const char *weft_param_or(const weft_request *req, const char *name, const char *otherwise)
+{
+    for (int i = 0; i < req->match.param_count; i++)
+        if (strcmp(req->match.params[i].name, name) == 0)
+            return req->match.params[i].value;
+    return otherwise;
+}
+
+const char *weft_param(const weft_request *req, const char *name)
+{
+    const char *value = weft_param_or(req, name, NULL);
+    if (!value)
+        weft_misuse_die("weft_param: the route %s has no {%s}", req->route->pattern, name);
+    return value;
+}
+
+const char *weft_query(weft_request *req, const char *name)
+{
+    const char *value = NULL;
+    if (weft_http_query_find(&req->arena, req->target.query, name, &value) < 0)
+        weft_log(WEFT_LOG_ERROR, "out of memory for a field of the query");
+    return value;
+}
+
+const char *weft_header(const weft_request *req, const char *name)
+{
+    return weft_http_head_find(&req->head, name);
+}
+
+void *weft_app_state(const weft_request *req)
+{
+    return req->connection->server->app->state;
+}
+
+bool weft_stopping(const weft_request *req)
+{
+    return req->connection->server->stop_stage != WEFT_SERVING;
+}
+
+bool weft_request_gone(const weft_request *req)
+{
+    return req->connection->is_broken || req->connection->state == WEFT_CONNECTION_CLOSING;
+}
+
+/* ---- memory ---- */
+
+void *weft_alloc(weft_request *req, size_t size)
+{
+    return weft_arena_alloc(&req->arena, size);
+}
+
+char *weft_format(weft_request *req, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = size < 0 ? NULL : weft_arena_alloc(&req->arena, (size_t)size + 1);
+    if (!text)
+        return NULL;
+    va_start(args, format);
+    vsnprintf(text, (size_t)size + 1, format, args);
+    va_end(args);
+    return text;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+#include "server/server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/check.h"
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+#include "server/connection.h"
+
+enum {
+    CONNECTIONS_PER_CHUNK = 64,
+    SWEEP_GRAIN = 20, /* milliseconds between two sweeps, at least: deadlines of a crowd are looked at together */
+    LINGER_SECONDS = 2,
+    ACCEPT_REST = 4096, /* connections that the kernel has completed when the door closes */
+};
+
+/* ---- the sweep ---- */
+
+void weft_server_sweep_by(weft_server *server, weft_duration deadline)
+{
+    int64_t tick = weft_tick_of(deadline);
+    if (weft_timer_is_set(&server->sweep)) {
+        if (server->sweep.tick <= tick)
+            return;
+        weft_timer_clear(&server->sweep);
+    }
+    weft_timer_set(&server->loop->wheel, &server->sweep, tick);
+}
+
+void weft_server_set_phase(weft_server *server, weft_connection *c, enum weft_phase phase)
+{
+    weft_list_remove(&c->timed);
+    c->phase = (uint8_t)phase;
+    if (phase == WEFT_PHASE_NONE || server->phase_limits[phase] == WEFT_NO_LIMIT)
+        return;
+    c->since = server->loop->now;
+    weft_list_append(&server->phases[phase], &c->timed);
+    weft_server_sweep_by(server, weft_clock_add(c->since, server->phase_limits[phase]));
+}
+
+/* Ends what has lasted too long in one phase; returns when the next one is due. */
+static weft_duration sweep_phase(weft_server *server, enum weft_phase phase, weft_duration now)
+{
+    weft_list *list = &server->phases[phase];
+    while (!weft_list_is_empty(list)) {
+        weft_connection *c = CONTAINER_OF(list->next, weft_connection, timed);
+        weft_duration due = weft_clock_add(c->since, server->phase_limits[phase]);
+        if (due > now)
+            return due;
+        weft_list_remove(&c->timed);
+        weft_connection_expire(c);
+    }
+    return WEFT_NO_LIMIT;
+}
+
+/* Resets connections whose peers do not read. */
+static weft_duration sweep_writing(weft_server *server, weft_duration now)
+{
+    weft_duration limit = server->app->settings.write_timeout;
+    while (!weft_list_is_empty(&server->writing)) {
+        weft_connection *c = CONTAINER_OF(server->writing.next, weft_connection, writing);
+        weft_duration due = weft_clock_add(c->sent, limit);
+        if (due > now)
+            return due;
+        weft_list_remove(&c->writing);
+        if (c->transport.queued < c->left_then) { /* some of it has moved */
+            c->left_then = c->transport.queued;
+            c->sent = now;
+            weft_list_append(&server->writing, &c->writing);
+        } else {
+            weft_connection_close(c, true);
+        }
+    }
+    return WEFT_NO_LIMIT;
+}
+
+static void sweep(weft_timer *timer)
+{
+    weft_server *server = CONTAINER_OF(timer, weft_server, sweep);
+    server->loop->now = weft_loop_clock(server->loop);
+    weft_duration now = server->loop->now, next = sweep_writing(server, now);
+    for (int phase = WEFT_PHASE_NONE + 1; phase < WEFT_PHASES; phase++) {
+        weft_duration due = sweep_phase(server, (enum weft_phase)phase, now);
+        next = due < next ? due : next;
+    }
+    weft_output_flush(server);
+    weft_duration soonest = now + SWEEP_GRAIN * WEFT_MILLISECOND;
+    if (next != WEFT_NO_LIMIT)
+        weft_server_sweep_by(server, next > soonest ? next : soonest);
+}
+
+/* ---- the date ---- */
+
+const char *weft_server_date(weft_server *server)
+{
+    int64_t second = server->loop->now / WEFT_SECOND;
+    if (second != server->date_second) {
+        char date[WEFT_HTTP_DATE_SIZE + 1];
+        server->date_second = second;
+        weft_http_date_format((int64_t)time(NULL), date);
+        memcpy(server->date_line, "Date: ", 6);
+        memcpy(server->date_line + 6, date, WEFT_HTTP_DATE_SIZE);
+        memcpy(server->date_line + 6 + WEFT_HTTP_DATE_SIZE, "\r\n", 3);
+    }
+    return server->date_line;
+}
+
+/* ---- accepting ---- */
+
+static void pause_accepting(weft_server *server)
+{
+    if (server->accepts_paused)
+        return;
+    server->accepts_paused = true;
+    weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
+             server->connection_count);
+    for (size_t i = 0; i < server->listener_count; i++)
+        weft_listener_pause(server->listeners[i]);
+}
+
+static void on_accepted(void *context, int fd, bool is_tcp)
+{
+    weft_server *server = context;
+    weft_connection *c = weft_connection_new(server);
+    if (!c) {
+        close(fd);
+        return;
+    }
+    if (weft_transport_open_fd(&c->transport, server->loop, fd, is_tcp, &weft_connection_events) < 0) {
+        close(fd);
+        weft_connection_abandon(c);
+        return;
+    }
+    weft_connection_start(c);
+    if (server->connection_count >= server->max_connections)
+        pause_accepting(server);
+}
+
+int weft_server_listen(weft_server *server, const char *address)
+{
+    int rc = weft_listener_open(&server->listeners[server->listener_count], server->loop, address, on_accepted, server);
+    if (rc == 0)
+        server->listener_count++;
+    return rc;
+}
+
+static void wake_stopper(weft_server *server)
+{
+    if (server->stop_wait)
+        weft_wait_settle(server->stop_wait, 1);
+}
+
+void weft_server_free_connection(weft_server *server, weft_connection *c)
+{
+    weft_list_unlink(&c->all);
+    weft_list_remove(&c->timed);
+    weft_list_remove(&c->writing);
+    weft_callback_clear(&c->again);
+    if (server->output_owner == c) {
+        server->output_owner = NULL;
+        server->output_size = 0;
+    }
+    weft_slab_give(&server->connection_slab, c);
+    server->connection_count--;
+    if (server->connection_count == 0)
+        wake_stopper(server);
+    if (!server->accepts_paused || server->stop_stage != WEFT_SERVING)
+        return;
+    server->accepts_paused = false;
+    for (size_t i = 0; i < server->listener_count; i++)
+        weft_listener_resume(server->listeners[i]);
+}
+
+/* ---- opening and closing ---- */
+
+static void flush(weft_loop *loop)
+{
+    weft_output_flush(loop->server);
+}
+
+int weft_server_open(weft_server **ret_server, weft_app *app)
+{
+    weft_loop *loop = weft_here;
+    weft_server *server = weft_mem_calloc(1, sizeof *server);
+    if (!server)
+        return -ENOMEM;
+    const struct weft_settings *settings = &app->settings;
+    server->app = app;
+    server->loop = loop;
+    server->max_connections = (size_t)settings->max_connections;
+    server->date_second = -1;
+    weft_slab_init(&server->connection_slab, sizeof(weft_connection), CONNECTIONS_PER_CHUNK);
+    weft_list_init(&server->connections);
+    weft_list_init(&server->writing);
+    for (int i = 0; i < WEFT_PHASES; i++)
+        weft_list_init(&server->phases[i]);
+    server->phase_limits[WEFT_PHASE_IDLE] = settings->keep_alive_timeout;
+    server->phase_limits[WEFT_PHASE_HEAD] = settings->head_timeout;
+    server->phase_limits[WEFT_PHASE_BODY] = settings->body_timeout;
+    server->phase_limits[WEFT_PHASE_LINGER] = LINGER_SECONDS * WEFT_SECOND;
+    weft_timer_init(&server->sweep, sweep);
+    weft_group_open(&server->requests);
+    loop->server = server;
+    loop->after_task = flush;
+    *ret_server = server;
+    return 0;
+}
+
+static void close_listeners(weft_server *server, bool accept_rest)
+{
+    for (size_t i = 0; i < server->listener_count; i++) {
+        if (accept_rest)
+            weft_listener_accept_rest(server->listeners[i], ACCEPT_REST);
+        weft_listener_close(server->listeners[i]);
+    }
+    server->listener_count = 0;
+}
+
+void weft_server_drain(weft_server *server)
+{
+    weft_server_stop(server, WEFT_DRAINING);
+    close_listeners(server, true);
+    server->phase_limits[WEFT_PHASE_IDLE] = server->app->settings.fresh_connection;
+    weft_list all;
+    weft_list_move(&all, &server->connections);
+    weft_list *node;
+    while ((node = weft_list_shift(&all))) {
+        weft_connection *c = CONTAINER_OF(node, weft_connection, all);
+        weft_list_append(&server->connections, node);
+        weft_connection_drain(c);
+        if (c->phase == WEFT_PHASE_IDLE)
+            weft_server_set_phase(server, c, WEFT_PHASE_IDLE); /* a fresh one: its time begins now */
+    }
+}
+
+void weft_server_cancel(weft_server *server)
+{
+    weft_server_stop(server, WEFT_CANCELLING);
+    weft_group_cancel(&server->requests);
+}
+
+void weft_server_cut(weft_server *server)
+{
+    weft_list all;
+    weft_list_move(&all, &server->connections);
+    weft_list *node;
+    while ((node = weft_list_shift(&all))) {
+        weft_connection *c = CONTAINER_OF(node, weft_connection, all);
+        weft_list_append(&server->connections, node);
+        if (c->state == WEFT_CONNECTION_CLOSING)
+            continue;
+        server->counts.cut++;
+        weft_connection_close(c, true);
+    }
+}
+
+static void withdraw_stopper(weft_wait *wait)
+{
+    ((weft_server *)(uintptr_t)wait->on)->stop_wait = NULL;
+}
+
+void weft_server_wait_empty(weft_server *server, weft_duration d)
+{
+    enum weft_stop_stage stage = server->stop_stage;
+    WEFT_TIMEOUT (limit, d) {
+        while (server->stop_stage == stage && (server->connection_count > 0 || stage == WEFT_SERVING)) {
+            if (weft_wait_check("end of the connections") < 0)
+                break;
+            weft_wait wait = WEFT_WAIT("end of the connections", server, withdraw_stopper);
+            server->stop_wait = &wait;
+            if (weft_wait_park(&wait) < 0)
+                break;
+        }
+    }
+}
+
+void weft_server_stop(weft_server *server, enum weft_stop_stage stage)
+{
+    if (stage <= server->stop_stage)
+        return;
+    server->stop_stage = stage;
+    wake_stopper(server);
+}
+
+void weft_server_close(weft_server *server)
+{
+    weft_loop *loop = server->loop;
+    close_listeners(server, false);
+    weft_group_cancel(&server->requests);
+    weft_group_join(&server->requests);
+    weft_server_stop(server, WEFT_CANCELLING);
+    weft_server_cut(server);
+    WEFT_SHIELD (closing, WEFT_NO_LIMIT) {
+        weft_server_wait_empty(server, WEFT_NO_LIMIT); /* closed events come in the next turns */
+    }
+    weft_timer_clear(&server->sweep);
+    loop->after_task = NULL;
+    loop->server = NULL;
+    weft_slab_close(&server->connection_slab);
+    weft_mem_free(server);
+}

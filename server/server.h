@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * A server: an app on one loop. It owns the connections, the loop's output buffer, and the sweep that ends what takes too long.
+ *
+ * Every phase of a connection that has a time limit has a list, and every entry of a list has the same limit: so each list is
+ * in the order of its deadlines, entering and leaving costs a list operation, and one timer serves them all.
+ */
+#ifndef WEFT_SERVER_SERVER_H
+#define WEFT_SERVER_SERVER_H
+
+#include "lib/base/slab.h"
+#include "lib/http/date.h"
+#include "lib/net/listener.h"
+#include "lib/task/task.h"
+#include "server/app.h"
+
+struct weft_connection;
+struct weft_supervisor;
+
+enum {
+    WEFT_OUTPUT_SIZE = 64 * 1024,  /* the loop's output buffer, bytes */
+    WEFT_OUTPUT_HIGH = 64 * 1024,  /* queued on a connection: past it no further request is begun */
+    WEFT_READ_AHEAD = 16 * 1024,   /* unread bytes of a connection: past it reading stops, below half it goes on */
+    WEFT_DISCARD_MAX = 256 * 1024, /* of a body nobody read, or while lingering */
+    WEFT_DATE_LINE = 37,           /* "Date: ...\r\n" */
+};
+
+/* The phases that have a time limit. */
+enum weft_phase {
+    WEFT_PHASE_NONE,   /* a handler works */
+    WEFT_PHASE_IDLE,   /* between requests */
+    WEFT_PHASE_HEAD,   /* a head has begun: absolute */
+    WEFT_PHASE_BODY,   /* a body is awaited: from its last byte */
+    WEFT_PHASE_LINGER, /* closed by us, waiting for the peer's end: absolute */
+    WEFT_PHASES
+};
+
+/* How a stop goes on; it only ever grows. */
+enum weft_stop_stage { WEFT_SERVING, WEFT_DRAINING, WEFT_CANCELLING };
+
+struct weft_server_counts {
+    uint64_t accepted, requests, replies;
+    uint64_t drained;   /* finished after the stop began */
+    uint64_t cancelled; /* requests that ended because they were cancelled by the stop */
+    uint64_t cut;       /* connections reset at the end of the stop */
+};
+
+typedef struct weft_server {
+    weft_app *app;
+    weft_loop *loop;
+    weft_group requests; /* the tasks that serve connections */
+    weft_listener *listeners[WEFT_LISTEN_MAX];
+    size_t listener_count;
+    bool accepts_paused;
+
+    weft_slab connection_slab;
+    weft_list connections;
+    size_t connection_count;
+    size_t max_connections;
+    weft_list phases[WEFT_PHASES];
+    weft_duration phase_limits[WEFT_PHASES];
+    weft_list writing; /* connections with queued output, the one that has waited longest first */
+    weft_timer sweep;
+
+    struct weft_connection *output_owner;
+    size_t output_size;
+    int64_t date_second;
+    char date_line[WEFT_DATE_LINE + 1];
+
+    enum weft_stop_stage stop_stage;
+    weft_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
+    struct weft_server_counts counts;
+    struct weft_supervisor *supervisor;
+    char output[WEFT_OUTPUT_SIZE];
+} weft_server;
+
+/* Makes it, on this thread's loop, in the calling task, which must close it. 0 or -ENOMEM. */
+int weft_server_open(weft_server **ret_server, weft_app *app);
+
+/* Listens on an address of the app; accepts from the next turn on. 0 or -errno. */
+int weft_server_listen(weft_server *server, const char *address);
+
+/* From now on no connection comes in; each gets its present request answered, and is closed. */
+void weft_server_drain(weft_server *server);
+
+/* Cancels every request. */
+void weft_server_cancel(weft_server *server);
+
+/* Resets every connection that is left. */
+void weft_server_cut(weft_server *server);
+
+/* May wait. Until no connection is left, or `d` has passed, or a higher stage is asked for. */
+void weft_server_wait_empty(weft_server *server, weft_duration d);
+
+/* Takes the stop to a stage, from the loop's thread; wakes who waits. */
+void weft_server_stop(weft_server *server, enum weft_stop_stage stage);
+
+/* Joins the requests' tasks, waits for every handle to close, and gives everything back. */
+void weft_server_close(weft_server *server);
+
+/* ---- for connections ---- */
+
+/* Puts a connection into a phase, whose time begins now. */
+void weft_server_set_phase(weft_server *server, struct weft_connection *c, enum weft_phase phase);
+
+/* Something must be looked at by the time `deadline`, on the loop's clock. */
+void weft_server_sweep_by(weft_server *server, weft_duration deadline);
+
+/* A connection's memory is not used any more. */
+void weft_server_free_connection(weft_server *server, struct weft_connection *c);
+
+/* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", WEFT_DATE_LINE bytes, made once a second. */
+const char *weft_server_date(weft_server *server);
+
+#endif
