@@ -45,14 +45,14 @@ test_build() {
     test_dir=$1
     shift
     quietly ninja -C "$test_dir"
-    log=$test_dir/meson-logs/testlog.json
-    rm -f "$log"
+    rm -f "$test_dir"/meson-logs/testlog*.json
     status=0
     timeout --foreground --kill-after=20 "${TEST_LIMIT:-600}" meson test -C "$test_dir" --no-rebuild "$@" \
         >"$test_dir/meson-logs/run.txt" 2>&1 || status=$?
     case $status in
     124 | 137) echo "The tests did not end within ${TEST_LIMIT:-600} seconds." ;;
     esac
+    log=$(echo "$test_dir"/meson-logs/testlog*.json) # under a wrapper the name has the wrapper's too
     [ -s "$log" ] || cat "$test_dir/meson-logs/run.txt"
     counted=yes
     "$(python3_of_system)" scripts/count --status "$status" "$log"
