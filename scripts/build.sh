@@ -12,14 +12,25 @@ quietly() {
     return "$quiet_status"
 }
 
-# prepare_build DIR [meson options...]: makes DIR a build directory of this very tree, with as little work as it takes. One
-# that an older checkout left is brought up to date by ninja; one that cannot be, or was copied from another place, is made anew.
+# Sets those of the options that $build_dir does not have yet.
+set_options() {
+    for option in "$@"; do
+        assignment=${option#-D}
+        if ! grep -qxF "${assignment%%=*} = ${assignment#*=}" "$build_dir/meson-private/cmd_line.txt"; then
+            meson configure "$build_dir" "$option" >/dev/null 2>&1 || return 1
+        fi
+    done
+}
+
+# prepare_build DIR [-Doption=value...]: makes DIR a build directory of this very tree with these options, with as little work
+# as it takes. One that an older checkout left is brought up to date; one that cannot be, or was copied from elsewhere, is made
+# anew.
 prepare_build() {
     build_dir=$1
     shift
     if [ -f "$build_dir/build.ninja" ]; then
         made_for=$(sed -n 's/.*"source": "\([^"]*\)".*/\1/p' "$build_dir/meson-info/meson-info.json" 2>/dev/null)
-        if [ "$made_for" = "$(pwd -P)" ] && ninja -C "$build_dir" build.ninja >/dev/null 2>&1; then
+        if [ "$made_for" = "$(pwd -P)" ] && set_options "$@" && ninja -C "$build_dir" build.ninja >/dev/null 2>&1; then
             return 0
         fi
         echo "Making $build_dir anew."
@@ -34,14 +45,14 @@ test_build() {
     test_dir=$1
     shift
     quietly ninja -C "$test_dir"
-    log=$test_dir/meson-logs/testlog.json
-    rm -f "$log"
+    rm -f "$test_dir"/meson-logs/testlog*.json
     status=0
     timeout --foreground --kill-after=20 "${TEST_LIMIT:-600}" meson test -C "$test_dir" --no-rebuild "$@" \
         >"$test_dir/meson-logs/run.txt" 2>&1 || status=$?
     case $status in
     124 | 137) echo "The tests did not end within ${TEST_LIMIT:-600} seconds." ;;
     esac
+    log=$(echo "$test_dir"/meson-logs/testlog*.json) # under a wrapper the name has the wrapper's too
     [ -s "$log" ] || cat "$test_dir/meson-logs/run.txt"
     counted=yes
     "$(python3_of_system)" scripts/count --status "$status" "$log"

@@ -36,7 +36,9 @@ packages_of() {
 # The sanitizers' runtime is a package of its own, named after clang's version.
 clang_runtime() {
     version=$(readlink -f /usr/bin/clang | sed -n 's,.*/llvm-\([0-9]*\)/.*,\1,p')
-    [ -n "$version" ] || version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+    if [ -z "$version" ]; then
+        version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+    fi
     [ -z "$version" ] || echo "libclang-rt-$version-dev"
 }
 

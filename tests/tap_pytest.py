@@ -22,6 +22,10 @@ class Tap:
         self.out = out
         self.count = 0
 
+    def pytest_addoption(self, parser):
+        # The terminal's plugin, which is off, brings this one; the assertions' plugin asks for it.
+        parser.addoption('--verbose', dest='verbose', type=int, default=1)
+
     def line(self, ok, name, directive='', details=''):
         self.count += 1
         print('%s %d - %s%s' % ('ok' if ok else 'not ok', self.count, name.replace('#', '_'), directive), file=self.out)

