@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "page.h"
+/* page.html, by embed.py */
+extern const char demo_page[];
+extern const size_t demo_page_size;
 
 static int front(weft_request *req)
 {
-    return weft_reply_bytes(req, 200, "text/html; charset=utf-8", demo_page, sizeof demo_page - 1);
+    return weft_reply_bytes(req, 200, "text/html; charset=utf-8", demo_page, demo_page_size);
 }
 
 static int hello(weft_request *req)

@@ -93,14 +93,14 @@ static bool goes_on(weft_listener *l, int error)
     case ENOTSOCK:
     case EFAULT:
     case EOPNOTSUPP:
-        weft_die("accepting: %s", strerror(error));
+        weft_die("accepting: %s", weft_strerror(-error));
     default:
         return true;
     }
     if (!l->is_short) {
         char url[WEFT_LISTENER_URL_MAX];
         weft_log(WEFT_LOG_WARNING, "%s: cannot accept: %s; trying again every %d ms", weft_listener_url(l, url, sizeof url),
-                 strerror(error), RETRY_AFTER);
+                 weft_strerror(-error), RETRY_AFTER);
     }
     l->is_short = true;
     retry_later(l);

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -155,7 +156,12 @@ def test_the_examples_are_there():
 @pytest.mark.parametrize('name', sorted({'hello', 'demo'} | set(programs())))
 def test_an_example_builds(name, package, tmp_path):
     assert name in programs(), 'there is no examples/%s.c' % name
-    assert package.build(tmp_path / name, programs()[name]) == ''
+    pages = []
+    for page in (ROOT / 'examples' / name).glob('*.html'):  # what meson makes of a page
+        embed = [sys.executable, page.parent / 'embed.py', '%s_%s' % (name, page.stem), page]
+        pages.append(tmp_path / (page.stem + '.c'))
+        pages[-1].write_bytes(subprocess.run(embed, check=True, capture_output=True).stdout)
+    assert package.build(tmp_path / name, [*programs()[name], *pages]) == ''
 
 
 def free_port():
