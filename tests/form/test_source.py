@@ -96,6 +96,8 @@ def test_doors_count_who_enters():
     ('server/a.c', 'char *p = alloca(10);', True),
     ('server/a.c', 'void *p = malloc(10);', True),
     ('lib/net/a.c', '    free(p);', True),
+    ('lib/net/a.c', 'log(strerror(errno));', True),
+    ('bench/a.c', 'log(strerror(errno));', False),
     ('lib/base/memory.c', 'return malloc(10);', False),
     ('tests/unit/a.c', 'void *p = malloc(10);', False),
     ('server/a.c', 'weft_mem_free(p); list->free(p); list.free(p); snprintf(a, 1, "b"); strtok_r(a, b, c);', False),
