@@ -48,12 +48,12 @@ class Package:
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
-    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False):
+    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False, made=()):
         """What the compiler complains of, '' for nothing."""
         link = self.flags('--cflags', '--libs', *(['--static'] if static else []))
         # Not from the top of the tree, so that nothing of it is found.
-        done = subprocess.run([*compiler, *sources, '-o', program, *link], cwd=self.folder, capture_output=True, text=True,
-                              timeout=120)  # fmt: skip
+        done = subprocess.run([*compiler, *sources, '-o', program, *made, *link], cwd=self.folder, capture_output=True,
+                              text=True, timeout=120)  # fmt: skip
         return done.stderr or ('' if done.returncode == 0 else 'status %d' % done.returncode)
 
     def run(self, program, *arguments):
@@ -155,7 +155,8 @@ def test_the_examples_are_there():
 @pytest.mark.parametrize('name', sorted({'hello', 'demo'} | set(programs())))
 def test_an_example_builds(name, package, tmp_path):
     assert name in programs(), 'there is no examples/%s.c' % name
-    assert package.build(tmp_path / name, programs()[name]) == ''
+    # The build makes some headers of the demo (its page as C).
+    assert package.build(tmp_path / name, programs()[name], made=['-I', BUILD / 'examples']) == ''
 
 
 def free_port():

@@ -54,6 +54,8 @@ INCLUDED = [
     ('server/a.c', '#include "lib/net/net.h"\n#include "server/app.h"\n#include <stdio.h>', None),
     ('tests/unit/a.c', '#include "helper.h"\n#include "lib/net/net.h"\n#include "server/app.h"', None),
     ('examples/a.c', '#include <weft.h>', None),
+    ('examples/demo/a.c', '#include "page.h"', None),
+    ('include/weft/a.h', '#include "base.h"', 'public headers only'),
     ('lib/base/a.c', '/* so one would\n * #include "server/app.h" */', None),
 ]
 
