@@ -91,6 +91,11 @@ def test_what_is_installed(package):
     assert names == {'weft.pc', 'libweft.a', 'libweft.so', 'libweft.so.0', 'libweft.so.' + version}
 
 
+def test_the_archive_is_machine_code_only(package):
+    sections = subprocess.run(['readelf', '-SW', package.libraries / 'libweft.a'], capture_output=True, text=True).stdout
+    assert sections.count(' .text') > 10 and '.gnu.lto' not in sections
+
+
 def test_the_versions_agree(package, tmp_path):
     source = tmp_path / 'version.c'
     source.write_text('#include <weft.h>\n#include <stdio.h>\nint main(void)\n{\n    printf("%d.%d.%d %s", WEFT_VERSION_MAJOR, '
