@@ -41,13 +41,18 @@ BANNED = {
     'strncpy': 'it may leave the NUL out', 'strncat': 'use memcpy with a known size',
     'sprintf': 'use snprintf', 'vsprintf': 'use vsnprintf', 'gets': 'use fgets',
     'atoi': 'it hides errors; use strtol', 'atol': 'it hides errors; use strtol', 'atoll': 'it hides errors; use strtoll',
-    'atof': 'it hides errors; use strtod', 'scanf': 'use strtol', 'sscanf': 'use strtol', 'fscanf': 'use strtol',
-    'alloca': 'stacks are small', 'strtok': 'it keeps state per process', 'strerror': 'use weft_strerror',
+    'atof': 'it hides errors; use strtod',
+    'alloca': 'stacks are small', 'strtok': 'it keeps state per process',
     'localtime': 'it keeps state per process', 'gmtime': 'it keeps state per process', 'ctime': 'it keeps state per process',
-    'asctime': 'it keeps state per process', 'rand': 'it keeps state per process', 'srand': 'it keeps state per process',
+    'asctime': 'it keeps state per process',
     'tmpnam': 'use mkstemp', 'tempnam': 'use mkstemp', 'mktemp': 'use mkstemp',
     'setjmp': 'nothing is ever unwound', 'longjmp': 'nothing is ever unwound', 'sigsetjmp': 'nothing is ever unwound',
     'siglongjmp': 'nothing is ever unwound',
+}  # fmt: skip
+BANNED_IN_THE_LIBRARY = {
+    'strerror': 'use weft_strerror', 'rand': 'it keeps state per process', 'srand': 'it keeps state per process',
+    'scanf': 'use strtol', 'sscanf': 'use strtol', 'fscanf': 'use strtol', 'system': 'it blocks the loop',
+    'sleep': 'it blocks the loop', 'usleep': 'it blocks the loop',
 }  # fmt: skip
 # In the library memory comes from lib/base/memory.h, where the n-th request can be made to fail.
 HEAP = ('malloc', 'calloc', 'realloc', 'reallocarray', 'free', 'strdup', 'strndup', 'asprintf', 'vasprintf', 'aligned_alloc',
@@ -123,6 +128,8 @@ def layer_complaint(path, header, is_quoted, sources):
     room, target = room_of(path), room_of(header)
     if not is_quoted:
         return 'a private header is included in quotes' if header.startswith(('lib/', 'server/')) else None
+    if path.startswith('examples/') and '/' not in header:
+        return None  # its own, or made while building
     if path.startswith(('include/', 'examples/')):
         return '%s/ knows the public headers only, not %s' % (path.split('/')[0], header)
     if header not in sources:
@@ -186,8 +193,10 @@ def banned_calls(sources):
     for path, text in only(sources).items():
         for line, name in calls(text, BANNED):
             complaints.append('%s:%d: %s: %s' % (path, line, name, BANNED[name]))
-        if path.startswith(('lib/', 'server/')) and path != HEAP_DOOR:
-            for line, name in calls(text, HEAP):
+        if path.startswith(('lib/', 'server/')):
+            for line, name in calls(text, BANNED_IN_THE_LIBRARY):
+                complaints.append('%s:%d: %s: %s' % (path, line, name, BANNED_IN_THE_LIBRARY[name]))
+            for line, name in calls(text, HEAP) if path != HEAP_DOOR else ():
                 complaints.append('%s:%d: %s: memory comes from lib/base/memory.h' % (path, line, name))
     return complaints
 

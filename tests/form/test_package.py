@@ -49,12 +49,12 @@ class Package:
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
-    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False):
+    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False, made=()):
         """What the compiler complains of, '' for nothing."""
         link = self.flags('--cflags', '--libs', *(['--static'] if static else []))
         # Not from the top of the tree, so that nothing of it is found.
-        done = subprocess.run([*compiler, *sources, '-o', program, *link], cwd=self.folder, capture_output=True, text=True,
-                              timeout=120)  # fmt: skip
+        done = subprocess.run([*compiler, *sources, '-o', program, *made, *link], cwd=self.folder, capture_output=True,
+                              text=True, timeout=120)  # fmt: skip
         return done.stderr or ('' if done.returncode == 0 else 'status %d' % done.returncode)
 
     def run(self, program, *arguments):
@@ -90,6 +90,11 @@ def test_what_is_installed(package):
     names = {path.rsplit('/', 1)[1] for path in files - headers}
     version = package.flags('--modversion')[0]
     assert names == {'weft.pc', 'libweft.a', 'libweft.so', 'libweft.so.0', 'libweft.so.' + version}
+
+
+def test_the_archive_is_machine_code_only(package):
+    sections = subprocess.run(['readelf', '-SW', package.libraries / 'libweft.a'], capture_output=True, text=True).stdout
+    assert sections.count(' .text') > 10 and '.gnu.lto' not in sections
 
 
 def test_the_versions_agree(package, tmp_path):

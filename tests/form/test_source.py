@@ -54,6 +54,8 @@ INCLUDED = [
     ('server/a.c', '#include "lib/net/net.h"\n#include "server/app.h"\n#include <stdio.h>', None),
     ('tests/unit/a.c', '#include "helper.h"\n#include "lib/net/net.h"\n#include "server/app.h"', None),
     ('examples/a.c', '#include <weft.h>', None),
+    ('examples/demo/a.c', '#include "page.h"', None),
+    ('include/weft/a.h', '#include "base.h"', 'public headers only'),
     ('lib/base/a.c', '/* so one would\n * #include "server/app.h" */', None),
 ]
 
@@ -96,6 +98,8 @@ def test_doors_count_who_enters():
     ('server/a.c', 'char *p = alloca(10);', True),
     ('server/a.c', 'void *p = malloc(10);', True),
     ('lib/net/a.c', '    free(p);', True),
+    ('lib/net/a.c', 'log(strerror(errno));', True),
+    ('bench/a.c', 'log(strerror(errno));', False),
     ('lib/base/memory.c', 'return malloc(10);', False),
     ('tests/unit/a.c', 'void *p = malloc(10);', False),
     ('server/a.c', 'weft_mem_free(p); list->free(p); list.free(p); snprintf(a, 1, "b"); strtok_r(a, b, c);', False),

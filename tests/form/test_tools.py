@@ -55,9 +55,11 @@ def test_each_case_is_counted(test, passed, failed, skipped):
 
 
 def test_a_failure_is_shown_with_its_name_and_output():
-    text = counted(stdout='1..1\nnot ok 1 - the name\n# the words\n', result='FAIL', returncode=1, stderr='a trace\n')[3]
+    cases = 'ok 1 - that was fine\n' * 300 + 'not ok 301 - the name\n# the words\n' + 'ok 302 - that was fine\n' * 300
+    text = counted(stdout=cases + '1..601\n', result='FAIL', returncode=1, stderr='a trace\n')[3]
     for part in ('a test', 'the name', '# the words', 'a trace'):
         assert part in text
+    assert 'that was fine' not in text
 
 
 def run_count(tmp_path, tests, *arguments):
