@@ -381,7 +381,9 @@ static int runs_out(void *arg)
     int fds[10];
     for (size_t i = 0; i < COUNT(fds); i++)
         fds[i] = knock(weft_listener_port(door.listener));
-    struct rlimit limit = { (rlim_t)fds[COUNT(fds) - 1] + 4, (rlim_t)fds[COUNT(fds) - 1] + 4 };
+    struct rlimit limit;
+    WEFT_CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = (rlim_t)fds[COUNT(fds) - 1] + 4;
     WEFT_CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0); /* three are left */
     weft_listener_resume(door.listener);
     int64_t used = used_milliseconds();
