@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* Transports and streams over real sockets, on loopback: by the table first, then by the waiting calls. */
+#include "tests/unit/net_probe.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <weft/stream.h>
+
+#include "lib/net/listener.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { PATIENCE = 5 }; /* seconds until a test gives up */
+
+/* Waits, in real time, until the condition holds (a last time when the patience is at an end). */
+#define WAIT_UNTIL(condition)                                                                                                  \
+    do {                                                                                                                       \
+        weft_duration end_ = weft_now() + PATIENCE * WEFT_SECOND;                                                              \
+        bool holds_;                                                                                                           \
+        while (!(holds_ = (condition)) && weft_now() < end_)                                                                   \
+            WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);                                                                     \
+        weft_check_(holds_, #condition, __FILE__, __LINE__);                                                                   \
+    } while (0)
+
+static int in_real_time(weft_task_fn *fn)
+{
+    return weft_test_run(fn, NULL, NULL, .real_time = true);
+}
+
+/* Two connected sockets. */
+static void connect_sockets(int fds[2], bool is_tcp)
+{
+    if (!is_tcp) {
+        WEFT_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+        return;
+    }
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    WEFT_CHECK(bind(listening, (struct sockaddr *)&address, size) == 0 && listen(listening, 1) == 0);
+    WEFT_CHECK(getsockname(listening, (struct sockaddr *)&address, &size) == 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    WEFT_CHECK(connect(fds[0], (struct sockaddr *)&address, size) == 0);
+    fds[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    WEFT_CHECK(fds[1] >= 0);
+    close(listening);
+}
+
+static void open_pair(probe *a, probe *b, bool is_tcp)
+{
+    int fds[2] = { -1, -1 };
+    memset(a, 0, sizeof *a);
+    memset(b, 0, sizeof *b);
+    connect_sockets(fds, is_tcp);
+    WEFT_CHECK(weft_transport_open_fd(&a->t, weft_loop_here(), fds[0], is_tcp, &probe_events) == 0);
+    WEFT_CHECK(weft_transport_open_fd(&b->t, weft_loop_here(), fds[1], is_tcp, &probe_events) == 0);
+}
+
+static void close_pair(probe *a, probe *b)
+{
+    if (a->closes == 0)
+        probe_close(a, false);
+    if (b->closes == 0)
+        probe_close(b, false);
+    WAIT_UNTIL(a->closes == 1 && b->closes == 1);
+    free(a->got);
+    free(b->got);
+}
+
+/* ---- transports ---- */
+
+static void exchange(bool is_tcp)
+{
+    probe a, b;
+    char text[64];
+    open_pair(&a, &b, is_tcp);
+    weft_transport_peer(&a.t, text, sizeof text);
+    WEFT_CHECK(is_tcp ? strncmp(text, "127.0.0.1:", 10) == 0 : strcmp(text, "unix") == 0);
+    a.spoils = true;
+    probe_read(&a);
+    probe_read(&a);
+    WEFT_CHECK(probe_send(&b, "one", 3) == 0);
+    WAIT_UNTIL(probe_got(&a, "one"));
+    weft_transport_read_stop(&a.t);
+    WEFT_CHECK(probe_send(&b, " two", 4) == 0);
+    WEFT_CHECK(weft_sleep(5 * WEFT_MILLISECOND) == 0 && probe_got(&a, "one"));
+    probe_read(&a);
+    WAIT_UNTIL(probe_got(&a, "one two"));
+    WEFT_CHECK(probe_shutdown(&b) == 0 && probe_shutdown(&b) == 0 && probe_send(&b, "x", 1) == -EPIPE);
+    WAIT_UNTIL(a.ends == 1);
+    probe_read(&a);
+    WEFT_CHECK(weft_sleep(5 * WEFT_MILLISECOND) == 0 && a.ends == 1);
+    WEFT_CHECK(probe_send(&a, "answer", 6) == 0);
+    probe_read(&b);
+    WAIT_UNTIL(probe_got(&b, "answer"));
+    WEFT_CHECK(b.ends + b.errors + a.errors + a.drains + b.drains == 0);
+    close_pair(&a, &b);
+}
+
+static int exchange_both(void *arg)
+{
+    (void)arg;
+    exchange(true);
+    exchange(false);
+    return 0;
+}
+
+static int test_exchange(void)
+{
+    return in_real_time(exchange_both);
+}
+
+/* Sends of many sizes to a peer that does not read: queued, in order, said once when they have gone. */
+static void queue_much(bool is_tcp, bool in_the_end)
+{
+    enum { SIZE = 8 * 1024 * 1024 };
+    static const size_t sizes[] = { 1, 100, 5000, 16 * 1024, 100 * 1024, 16 * 1024 + 1, 3, 500 * 1024 };
+    char *data = malloc(SIZE);
+    probe_pattern(data, SIZE);
+    probe a, b;
+    open_pair(&a, &b, is_tcp);
+    size_t sent = 0;
+    for (size_t i = 0; sent < SIZE; i++) {
+        size_t size = sizes[i % COUNT(sizes)];
+        if (size > SIZE - sent)
+            size = SIZE - sent;
+        WEFT_CHECK(probe_send(&b, data + sent, size) == 0);
+        sent += size;
+    }
+    WEFT_CHECK(b.t.queued > 0 && weft_transport_unsent(&b.t) <= b.t.queued);
+    WEFT_CHECK(probe_try(&b, "x", 1) == -EAGAIN);
+    if (in_the_end)
+        WEFT_CHECK(probe_shutdown(&b) == 0);
+    size_t unsent = weft_transport_unsent(&b.t);
+    probe_read(&a);
+    while (b.t.queued > 0) {
+        WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);
+        WEFT_CHECK(weft_transport_unsent(&b.t) <= unsent);
+        unsent = weft_transport_unsent(&b.t);
+    }
+    WAIT_UNTIL(a.got_size == SIZE && a.ends == in_the_end);
+    WEFT_CHECK(memcmp(a.got, data, SIZE) == 0 && a.largest <= 64 * 1024);
+    WEFT_CHECK(b.drains == 1 && b.drain_error == 0);
+    if (!in_the_end) {
+        WEFT_CHECK(probe_try(&b, "x", 1) == 1);
+        WAIT_UNTIL(a.got_size == SIZE + 1);
+    }
+    close_pair(&a, &b);
+    free(data);
+}
+
+static int queue_much_both(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 4; i++)
+        queue_much(i & 1, i & 2);
+    return 0;
+}
+
+static int test_queue(void)
+{
+    return in_real_time(queue_much_both);
+}
+
+/* Two that echo to each other: sends from input events, back-pressure in both directions. */
+static int echo_both(void *arg)
+{
+    (void)arg;
+    enum { SIZE = 4 * 1024 * 1024 };
+    char *data = malloc(SIZE);
+    probe_pattern(data, SIZE);
+    for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+        probe a, b;
+        open_pair(&a, &b, is_tcp);
+        b.echoes = true;
+        probe_read(&a);
+        probe_read(&b);
+        WEFT_CHECK(probe_send(&a, data, SIZE) == 0);
+        WAIT_UNTIL(a.got_size == SIZE);
+        WEFT_CHECK(memcmp(a.got, data, SIZE) == 0 && a.drains == 1);
+        close_pair(&a, &b);
+    }
+    free(data);
+    return 0;
+}
+
+static int test_echo(void)
+{
+    return in_real_time(echo_both);
+}
+
+static int resets(void *arg)
+{
+    (void)arg;
+    probe a, b;
+    open_pair(&a, &b, true);
+    probe_read(&a);
+    probe_close(&b, true);
+    WAIT_UNTIL(a.errors == 1);
+    WEFT_CHECK(a.error == -ECONNRESET && a.ends == 0 && probe_send(&a, "x", 1) == -ECONNRESET);
+    WEFT_CHECK(probe_shutdown(&a) == -ENOTCONN);
+    close_pair(&a, &b);
+
+    /* with much queued, reading and not */
+    static char much[6 * 1024 * 1024];
+    for (int reads = 0; reads < 2; reads++) {
+        open_pair(&a, &b, true);
+        if (reads)
+            probe_read(&a);
+        WEFT_CHECK(probe_send(&a, much, sizeof much) == 0 && a.t.queued > 0);
+        WEFT_CHECK(weft_sleep(5 * WEFT_MILLISECOND) == 0);
+        probe_close(&b, true);
+        WAIT_UNTIL(a.drains == 1 && a.errors == (size_t)reads);
+        WEFT_CHECK(a.drain_error < 0 && a.t.queued == 0 && probe_send(&a, "x", 1) < 0);
+        WEFT_CHECK(weft_sleep(5 * WEFT_MILLISECOND) == 0 && a.drains == 1);
+        close_pair(&a, &b);
+    }
+
+    /* an orderly close after all was read is no reset */
+    open_pair(&a, &b, true);
+    probe_read(&a);
+    probe_close(&b, false);
+    WAIT_UNTIL(a.ends == 1);
+    WEFT_CHECK(a.errors == 0);
+    close_pair(&a, &b);
+    return 0;
+}
+
+static int test_resets(void)
+{
+    return in_real_time(resets);
+}
+
+/* Closed with output queued, in an input event, and at once: the closed event comes once, and nothing after it. */
+static int closes(void *arg)
+{
+    (void)arg;
+    static char much[6 * 1024 * 1024];
+    for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+        probe a, b;
+        open_pair(&a, &b, is_tcp);
+        WEFT_CHECK(probe_send(&a, much, sizeof much) == 0 && probe_send(&a, "x", 1) == 0);
+        probe_close(&a, false);
+        WEFT_CHECK(a.closes == 0 && a.t.queued == 0);
+        probe_read(&b);
+        WAIT_UNTIL(b.ends + b.errors == 1 && a.closes == 1);
+        WEFT_CHECK(a.drains == 0);
+        close_pair(&a, &b);
+
+        open_pair(&a, &b, is_tcp);
+        a.closes_itself = true;
+        probe_read(&a);
+        WEFT_CHECK(probe_send(&b, "abc", 3) == 0);
+        WAIT_UNTIL(a.closes == 1);
+        WEFT_CHECK(a.inputs == 1);
+        close_pair(&a, &b);
+    }
+    return 0;
+}
+
+static int test_closes(void)
+{
+    return in_real_time(closes);
+}
+
+static bool has_nodelay(int fd)
+{
+    int on = 0;
+    socklen_t size = sizeof on;
+    return getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0 && on;
+}
+
+static int opens(void *arg)
+{
+    (void)arg;
+    weft_transport t;
+    int fds[2];
+    WEFT_CHECK(weft_transport_open_fd(&t, weft_loop_here(), 9999, true, &probe_events) == -EBADF && !t.is_open);
+    WEFT_CHECK(weft_transport_open_fd(&t, weft_loop_here(), 9999, false, &probe_events) == -EBADF && !t.is_open);
+    WEFT_CHECK(pipe2(fds, O_CLOEXEC) == 0);
+    WEFT_CHECK(weft_transport_open_fd(&t, weft_loop_here(), fds[0], true, &probe_events) == -ENOTSOCK && !t.is_open);
+    WEFT_CHECK(close(fds[0]) == 0 && close(fds[1]) == 0); /* still ours */
+
+    connect_sockets(fds, true);
+    probe p = { 0 };
+    WEFT_CHECK(!has_nodelay(fds[0]));
+    WEFT_CHECK(weft_transport_open_fd(&p.t, weft_loop_here(), fds[0], true, &probe_events) == 0);
+    WEFT_CHECK(has_nodelay(fds[0]));
+    probe_close(&p, false);
+    WAIT_UNTIL(p.closes == 1);
+    WEFT_CHECK(close(fds[0]) == -1 && errno == EBADF); /* taken over */
+    close(fds[1]);
+    return 0;
+}
+
+static int test_opens(void)
+{
+    return in_real_time(opens);
+}
+
+/* ---- a peer that has gone is an error, not a signal ---- */
+
+static int write_to_nobody(void *arg)
+{
+    (void)arg;
+    static char much[6 * 1024 * 1024];
+    for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+        probe a, b;
+        open_pair(&a, &b, is_tcp);
+        probe_close(&b, false);
+        WAIT_UNTIL(b.closes == 1);
+        int rc = probe_send(&a, "x", 1);
+        for (int i = 0; i < 100 && rc == 0; i++) {
+            WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);
+            rc = probe_send(&a, "x", 1);
+        }
+        WEFT_CHECK(rc == -EPIPE);
+        close_pair(&a, &b);
+
+        open_pair(&a, &b, is_tcp); /* the same by a queued write */
+        WEFT_CHECK(probe_send(&a, much, sizeof much) == 0);
+        probe_close(&b, false);
+        WAIT_UNTIL(a.drains == 1);
+        WEFT_CHECK(a.drain_error == -EPIPE || a.drain_error == -ECONNRESET);
+        close_pair(&a, &b);
+    }
+    sigset_t set;
+    pthread_sigmask(SIG_SETMASK, NULL, &set);
+    WEFT_CHECK(sigismember(&set, SIGPIPE) == 1);
+    return 0;
+}
+
+static int test_broken_pipe(void)
+{
+    sigset_t set;
+    WEFT_CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
+    int rc = in_real_time(write_to_nobody);
+    pthread_sigmask(SIG_SETMASK, NULL, &set);
+    WEFT_CHECK(sigismember(&set, SIGPIPE) == 0); /* as before, and none is pending: we are alive */
+    return rc;
+}
+
+/* ---- streams ---- */
+
+/* A server that answers each connection by a probe. */
+struct server {
+    weft_listener *listener;
+    probe *last;
+    int count;
+    char address[64];
+};
+
+static void serve(void *context, int fd, bool is_tcp)
+{
+    struct server *server = context;
+    probe *p = calloc(1, sizeof *p);
+    WEFT_CHECK(weft_transport_open_fd(&p->t, weft_loop_here(), fd, is_tcp, &probe_events) == 0);
+    server->last = p;
+    server->count++;
+}
+
+static void open_server(struct server *server, const char *address)
+{
+    *server = (struct server){ 0 };
+    WEFT_CHECK(weft_listener_open(&server->listener, weft_loop_here(), address, serve, server) == 0);
+    int port = weft_listener_port(server->listener);
+    if (port)
+        snprintf(server->address, sizeof server->address, "127.0.0.1:%d", port);
+    else
+        snprintf(server->address, sizeof server->address, "%s", address);
+}
+
+static probe *accepted(struct server *server)
+{
+    WAIT_UNTIL(server->last);
+    probe *p = server->last;
+    server->last = NULL;
+    return p;
+}
+
+static void close_probe(probe *p, bool resets)
+{
+    if (p->closes == 0)
+        probe_close(p, resets);
+    WAIT_UNTIL(p->closes == 1);
+    free(p->got);
+    free(p);
+}
+
+static void make_path(char *path, size_t size)
+{
+    snprintf(path, size, "unix:/tmp/weft-test-%d", (int)getpid());
+}
+
+static int talk(void *arg)
+{
+    const char *address = arg;
+    enum { SIZE = 1000 * 1000 };
+    char *data = malloc(SIZE), *got = malloc(SIZE);
+    probe_pattern(data, SIZE);
+    struct server server;
+    weft_stream *s;
+    open_server(&server, address);
+    WEFT_CHECK(weft_connect(&s, server.address) == 0);
+    probe *p = accepted(&server);
+    p->echoes = true;
+    probe_read(p);
+    for (size_t at = 0; at < SIZE; at += 100 * 1000) {
+        WEFT_CHECK(weft_stream_write(s, data + at, 100 * 1000) == 0);
+        for (size_t size = 0; size < 100 * 1000;) {
+            int64_t n = weft_stream_read(s, got + at + size, 100 * 1000 - size);
+            WEFT_CHECK(n > 0);
+            size += n > 0 ? (size_t)n : SIZE;
+        }
+    }
+    WEFT_CHECK(memcmp(got, data, SIZE) == 0);
+    WEFT_CHECK(weft_stream_shutdown(s) == 0);
+    WAIT_UNTIL(p->ends == 1);
+    WEFT_CHECK(probe_send(p, "bye", 3) == 0);
+    WEFT_CHECK(weft_stream_read(s, got, SIZE) == 3 && memcmp(got, "bye", 3) == 0);
+    close_probe(p, false);
+    WEFT_CHECK(weft_stream_read(s, got, SIZE) == 0 && weft_stream_read(s, got, SIZE) == 0);
+    weft_stream_close(s);
+    weft_listener_close(server.listener);
+    free(data);
+    free(got);
+    return 0;
+}
+
+static int test_talk_tcp(void)
+{
+    return weft_test_run(talk, "127.0.0.1:0", NULL, .real_time = true);
+}
+
+static int test_talk_unix(void)
+{
+    char path[64];
+    make_path(path, sizeof path);
+    return weft_test_run(talk, path, NULL, .real_time = true);
+}
+
+static int connects(void *arg)
+{
+    (void)arg;
+    static const char *const wrong[] = { "", ":80", "127.0.0.1:0", "[::1]:0", "example.org:80", "127.0.0.1", "unix:" };
+    weft_stream *s = NULL;
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        WEFT_CHECK(weft_connect(&s, wrong[i]) == -EINVAL);
+    struct server server;
+    open_server(&server, "127.0.0.1:0");
+    weft_listener_close(server.listener);
+    WEFT_CHECK(weft_connect(&s, server.address) == -ECONNREFUSED);
+    WEFT_CHECK(weft_connect(&s, "unix:/tmp/weft-test-nothing-here") == -ENOENT);
+    int rc = weft_connect(&s, "255.255.255.255:80"); /* refused by the kernel inside the call */
+    WEFT_CHECK(rc < 0 && rc != -EINVAL);
+    WEFT_CHECK(!s); /* written only on success */
+
+    /* cut short: nobody answers behind a barred door */
+    open_server(&server, "127.0.0.1:0");
+    WEFT_CHECK(weft_listener_bar(server.listener) == 0);
+    WEFT_TIMEOUT (limit, 20 * WEFT_MILLISECOND) {
+        WEFT_CHECK(weft_connect(&s, server.address) == WEFT_EDEADLINE);
+    }
+    weft_listener_close(server.listener);
+    WEFT_CHECK(!s);
+    return 0;
+}
+
+static int test_connects(void)
+{
+    return in_real_time(connects);
+}
+
+struct job {
+    weft_stream *s;
+    int64_t result;
+};
+
+static int read_one(void *arg)
+{
+    struct job *job = arg;
+    char byte;
+    job->result = weft_stream_read(job->s, &byte, 1);
+    return 0;
+}
+
+static int write_much(void *arg)
+{
+    static char much[16 * 1024 * 1024];
+    struct job *job = arg;
+    job->result = weft_stream_write(job->s, much, sizeof much);
+    return 0;
+}
+
+static int waiting(void *arg)
+{
+    (void)arg;
+    struct server server;
+    char buf[16];
+    open_server(&server, "127.0.0.1:0");
+    for (int closes_here = 0; closes_here < 2; closes_here++) {
+        weft_stream *s = NULL;
+        WEFT_CHECK(weft_connect(&s, server.address) == 0);
+        probe *p = accepted(&server);
+        struct job reader = { .s = s }, writer = { .s = s };
+        WEFT_GROUP (g) {
+            weft_go(&g, read_one, &reader);
+            weft_go(&g, write_much, &writer);
+            WEFT_CHECK(weft_sleep(10 * WEFT_MILLISECOND) == 0);
+            WEFT_CHECK(weft_stream_read(s, buf, 1) == -EBUSY && weft_stream_write(s, buf, 1) == -EBUSY);
+            if (closes_here)
+                weft_stream_close(s);
+            else
+                probe_close(p, true);
+        }
+        if (closes_here) {
+            WEFT_CHECK(reader.result == WEFT_ECLOSED && writer.result == WEFT_ECLOSED);
+        } else {
+            WEFT_CHECK(reader.result == -ECONNRESET && writer.result == -ECONNRESET);
+            WEFT_CHECK(weft_stream_read(s, buf, 1) == -ECONNRESET);
+            weft_stream_close(s);
+        }
+        close_probe(p, false);
+    }
+    weft_listener_close(server.listener);
+    return 0;
+}
+
+static int test_waiting(void)
+{
+    return in_real_time(waiting);
+}
+
+/* A stream that is cut while it reads and writes, and goes on. */
+static int cut(void *arg)
+{
+    (void)arg;
+    struct server server;
+    weft_stream *s;
+    char buf[16];
+    open_server(&server, "127.0.0.1:0");
+    WEFT_CHECK(weft_connect(&s, server.address) == 0);
+    probe *p = accepted(&server);
+    WEFT_TIMEOUT (reading, 5 * WEFT_MILLISECOND) {
+        WEFT_CHECK(weft_stream_read(s, buf, sizeof buf) == WEFT_EDEADLINE);
+    }
+    WEFT_CHECK(probe_send(p, "abc", 3) == 0 && weft_sleep(5 * WEFT_MILLISECOND) == 0);
+    WEFT_CHECK(weft_stream_read(s, buf, 1) == 1 && weft_stream_read(s, buf + 1, 9) == 2 && memcmp(buf, "abc", 3) == 0);
+
+    enum { SIZE = 16 * 1024 * 1024 };
+    char *data = malloc(SIZE);
+    probe_pattern(data, SIZE);
+    WEFT_TIMEOUT (writing, 20 * WEFT_MILLISECOND) {
+        WEFT_CHECK(weft_stream_write(s, data, SIZE) == WEFT_EDEADLINE);
+    }
+    probe_read(p);
+    WEFT_CHECK(weft_stream_write(s, "end", 3) == 0);
+    weft_stream_close(s);
+    WAIT_UNTIL(p->ends == 1);
+    size_t part = p->got_size - 3;
+    WEFT_CHECK(part > 0 && part < SIZE && memcmp(p->got, data, part) == 0 && memcmp(p->got + part, "end", 3) == 0);
+    close_probe(p, false);
+    weft_listener_close(server.listener);
+    free(data);
+    return 0;
+}
+
+static int test_cut(void)
+{
+    return in_real_time(cut);
+}
+
+/* ---- virtual time does not jump while a socket is awaited ---- */
+
+static void *answer_late(void *arg)
+{
+    int listening = *(int *)arg;
+    int fd = accept(listening, NULL, NULL);
+    usleep(30 * 1000);
+    WEFT_CHECK(write(fd, "x", 1) == 1);
+    close(fd);
+    return NULL;
+}
+
+static int read_late(void *arg)
+{
+    weft_stream *s;
+    char byte = 0;
+    WEFT_TIMEOUT (limit, WEFT_HOUR) {
+        WEFT_CHECK(weft_connect(&s, arg) == 0);
+        WEFT_CHECK(weft_stream_read(s, &byte, 1) == 1 && byte == 'x');
+    }
+    WEFT_CHECK(!limit.expired && weft_now() == 0);
+    WEFT_CHECK(weft_loop_here()->outside == 0);
+    weft_stream_close(s);
+    return 0;
+}
+
+static int test_virtual_time(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    WEFT_CHECK(bind(listening, (struct sockaddr *)&address, size) == 0 && listen(listening, 1) == 0);
+    WEFT_CHECK(getsockname(listening, (struct sockaddr *)&address, &size) == 0);
+    char text[32];
+    snprintf(text, sizeof text, "127.0.0.1:%d", ntohs(address.sin_port));
+    pthread_t thread;
+    WEFT_CHECK(pthread_create(&thread, NULL, answer_late, &listening) == 0);
+    int rc = weft_test_run(read_late, text, NULL);
+    pthread_join(thread, NULL);
+    close(listening);
+    return rc;
+}
+
+/* ---- memory runs out ---- */
+
+static int converse(void *arg)
+{
+    int listening = *(int *)arg;
+    static char data[300 * 1024];
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    char text[32];
+    getsockname(listening, (struct sockaddr *)&address, &size);
+    snprintf(text, sizeof text, "127.0.0.1:%d", ntohs(address.sin_port));
+    weft_stream *s;
+    int rc = weft_connect(&s, text);
+    if (rc < 0)
+        return rc;
+    int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    WEFT_CHECK(fd >= 0);
+    for (int i = 0; i < 30 && rc == 0; i++) {
+        WEFT_TIMEOUT (limit, WEFT_MILLISECOND) {
+            rc = weft_stream_write(s, data, sizeof data);
+        }
+        rc = rc == WEFT_EDEADLINE ? 0 : rc;
+        static char sink[64 * 1024];
+        WEFT_CHECK(read(fd, sink, sizeof sink) != 0); /* slower than the writer */
+    }
+    WEFT_CHECK(write(fd, data, 50000) > 0);
+    char buf[10];
+    int64_t n = rc < 0 ? rc : 1;
+    for (int i = 0; i < 100 && n > 0; i++)
+        n = weft_stream_read(s, buf, sizeof buf);
+    close(fd);
+    weft_stream_close(s);
+    return n < 0 ? (int)n : rc;
+}
+
+static int test_memory_runs_out(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    WEFT_CHECK(bind(listening, (struct sockaddr *)&address, sizeof address) == 0 && listen(listening, 100) == 0);
+    weft_test_report report = { .struck = true };
+    for (uint64_t n = 1; report.struck && n < 200; n++) {
+        int rc = weft_test_run(converse, &listening, &report, .fail_at = n, .real_time = true);
+        WEFT_CHECK(rc == (report.struck ? -ENOMEM : 0));
+    }
+    WEFT_CHECK(!report.struck);
+    close(listening);
+    return 0;
+}
+
+static const weft_test tests[] = {
+    { .name = "transports exchange bytes", .plain = test_exchange },
+    { .name = "transports queue, drain and end in order", .plain = test_queue },
+    { .name = "transports echo from input events", .plain = test_echo },
+    { .name = "resets are told from ends", .plain = test_resets },
+    { .name = "closing in every state", .plain = test_closes },
+    { .name = "opening takes over or leaves alone", .plain = test_opens },
+    { .name = "a peer that has gone is no signal", .plain = test_broken_pipe },
+    { .name = "a stream over tcp", .plain = test_talk_tcp },
+    { .name = "a stream over a unix socket", .plain = test_talk_unix },
+    { .name = "connecting fails, or is cut short", .plain = test_connects },
+    { .name = "closed or reset while tasks wait", .plain = test_waiting },
+    { .name = "a stream that is cut goes on", .plain = test_cut },
+    { .name = "virtual time waits for sockets", .plain = test_virtual_time },
+    { .name = "the n-th allocation fails", .plain = test_memory_runs_out },
+};
+
+int main(int argc, char **argv)
+{
+    return weft_test_main(tests, COUNT(tests), argc, argv);
+}
