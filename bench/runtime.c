@@ -15,6 +15,7 @@
  *     queue_1, queue_64                  an item from one task to another through a queue of that capacity
  *
  * Each operation is checked: a figure of something that failed is not printed, and the program ends with status 1.
+ * NAME=COUNT does that many operations once and prints nothing: for callgrind, which counts instructions.
  */
 #include <weft/log.h>
 #include <weft/queue.h>
@@ -304,26 +305,44 @@ static int run_measure(void *arg)
     return 0;
 }
 
-static bool is_chosen(const char *name, int argc, char **argv)
+static int run_once(void *arg)
 {
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], name) == 0)
-            return true;
-    return argc == 1;
+    const struct measure *m = arg;
+    return m->once(m);
+}
+
+/* Is `argument` this measure's name, or NAME=COUNT (then *ret_count is set)? */
+static bool is_meant(const char *argument, const struct measure *m, long *ret_count)
+{
+    size_t size = strlen(m->name);
+    if (strncmp(argument, m->name, size) != 0)
+        return false;
+    if (argument[size] == '=')
+        *ret_count = strtol(argument + size + 1, NULL, 10);
+    return !argument[size] || (*ret_count > 0 && m->once);
 }
 
 int main(int argc, char **argv)
 {
-    int status = 0;
+    int status = 0, meant = 0;
     for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
-        if (!is_chosen(measures[i].name, argc, argv))
-            continue;
         struct measure m = measures[i];
-        int rc = weft_run(run_measure, &m);
+        long count = 0;
+        bool chosen = argc == 1;
+        for (int j = 1; j < argc && !chosen; j++)
+            chosen = is_meant(argv[j], &m, &count);
+        if (!chosen)
+            continue;
+        meant++;
+        if (count > 0)
+            m.count = count;
+        int rc = weft_run(count > 0 ? run_once : run_measure, &m);
         if (rc < 0) {
             fprintf(stderr, "%s: %s\n", m.name, weft_strerror(rc));
             status = 1;
         }
     }
-    return status;
+    if (!meant)
+        fprintf(stderr, "usage: runtime [NAME|NAME=COUNT]...\n");
+    return meant ? status : 2;
 }
