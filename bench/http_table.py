@@ -6,13 +6,15 @@
 Each server is pinned to core 0 and wrk to core 1. The servers take turns: one round is one run of wrk against each, and the
 figures are medians over the rounds, so that a slow minute of the machine falls on all of them. The processor time is what
 the kernel charges the server (user and system, /proc/PID/stat) divided by wrk's count of requests; the ratio to raw is taken
-within each round. The bare server's reply is padded to the size of Weft's. Ports are free ones, and every process is ended
-by its id, also on failure.
+within each round. The bare server's reply is padded to the size of Weft's. "idle" is not speed but memory: how much the
+server's own grows for each of many connections that have had one reply and stay open. Ports are free ones, and every process
+is ended by its id, also on failure.
 """
 import argparse
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -32,6 +34,8 @@ CASES = {
     "pipelined": ("pipelined by 16, 64 connections", "pipelined.lua"),
     "browser": ("a browser's head of 600 bytes, 64 connections", "browser.lua"),
 }
+IDLE = "idle"
+IDLE_COUNT = 8000
 
 NGINX_CONFIG = """
 daemon off; master_process off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr crit;
@@ -62,13 +66,17 @@ def free_port():
 def fetch_reply(port):
     """One whole reply to GET /plaintext, as bytes."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as s:
-        s.sendall(b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        reply = b""
-        while not reply.endswith(b"Hello, World!"):
-            part = s.recv(65536)
-            if not part:
-                raise RuntimeError("the connection ended in the reply: %r" % reply)
-            reply += part
+        return fetch_on(s)
+
+
+def fetch_on(s):
+    s.sendall(b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    reply = b""
+    while not reply.endswith(b"Hello, World!"):
+        part = s.recv(65536)
+        if not part:
+            raise RuntimeError("the connection ended in the reply: %r" % reply)
+        reply += part
     if not reply.startswith(b"HTTP/1.1 200 OK\r\n"):
         raise RuntimeError("unexpected reply: %r" % reply)
     return reply
@@ -103,6 +111,11 @@ class Server:
         with open("/proc/%d/stat" % self.process.pid, encoding="ascii", errors="replace") as f:
             fields = f.read().rpartition(")")[2].split()
         return int(fields[11]) / TICKS, int(fields[12]) / TICKS
+
+    def memory(self):
+        """Bytes of its own: resident and not of a file."""
+        text = pathlib.Path("/proc/%d/status" % self.process.pid).read_text(encoding="utf-8", errors="replace")
+        return 1024 * int(re.search(r"^RssAnon:\s*(\d+) kB", text, re.MULTILINE).group(1))
 
     def end(self):
         if self.process.poll() is None:
@@ -213,20 +226,50 @@ def print_case(title, servers, figures, failed):
         print(line)
 
 
+def open_idle(port, count):
+    """Connections that have each had one reply."""
+    return [s for s in (socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(count)) if fetch_on(s)]
+
+
+def run_idle(servers):
+    """The memory of idle connections, and its table."""
+    count = min(IDLE_COUNT, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 128)
+    print("\nmemory of each of %s idle connections (the kernel's own is not in it)\n  %-8s %12s" %
+          (format(count, ","), "server", "bytes"))
+    failed = {}
+    for s in servers:
+        sockets = []
+        try:
+            sockets = open_idle(s.port, 64)
+            before = s.memory()
+            sockets += open_idle(s.port, count)
+            print("  %-8s %12s" % (s.name, format(round((s.memory() - before) / count), ",")))
+        except (OSError, RuntimeError) as error:
+            print("  %-8s failed: %s" % (s.name, error))
+            failed[s.name] = error
+        finally:
+            for each in sockets:
+                each.close()
+    return failed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="of %s; all of them by default" % ", ".join(CASES))
+    parser.add_argument("cases", nargs="*", metavar="CASE",
+                        help="of %s; all of them by default" % ", ".join([*CASES, IDLE]))
     parser.add_argument("--demo", required=True, help="the program examples/demo")
     parser.add_argument("--raw", required=True, help="the program bench/epoll_server")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="of one run of wrk")
     parser.add_argument("--no-peers", action="store_true", help="only Weft and raw")
     options = parser.parse_args()
-    unknown = set(options.cases) - set(CASES)
+    unknown = set(options.cases) - set(CASES) - {IDLE}
     if unknown or options.rounds < 1 or options.seconds < 1:
         parser.error("unknown case: %s" % ", ".join(sorted(unknown)) if unknown else "rounds and seconds are 1 or more")
     if not shutil.which("wrk"):
         parser.error("wrk is not installed")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # of the servers too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are ended then too
     if len(os.sched_getaffinity(0)) < 2:
         print("only one core: server and wrk share it, the figures say little")
@@ -235,8 +278,8 @@ def main():
         try:
             start_servers(options, directory, servers)
             print("HTTP: %d rounds of %d s each, in turns; medians" % (options.rounds, options.seconds))
-            for case in options.cases or CASES:
-                failed.update(run_case(*CASES[case], servers, options))
+            for case in options.cases or [*CASES, IDLE]:
+                failed.update(run_idle(servers) if case == IDLE else run_case(*CASES[case], servers, options))
         finally:
             for s in servers:
                 s.end()
