@@ -280,6 +280,9 @@ def main():
             print("HTTP: %d rounds of %d s each, in turns; medians" % (options.rounds, options.seconds))
             for case in options.cases or [*CASES, IDLE]:
                 failed.update(run_idle(servers) if case == IDLE else run_case(*CASES[case], servers, options))
+        except (OSError, RuntimeError) as error:
+            print("cannot measure: %s" % error, file=sys.stderr)
+            return 1
         finally:
             for s in servers:
                 s.end()
