@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# Copyright (c) the Weft authors
+"""A peer of bench/runtime in Python's asyncio. It prints "name best median" lines, in nanoseconds (bytes for parked_bytes)."""
+import asyncio
+import logging
+import resource
+import time
+
+REPEATS = 5
+
+
+async def report(name, count, once, *args):
+    await once(*args)
+    ns = []
+    for _ in range(REPEATS):
+        start = time.perf_counter_ns()
+        await once(*args)
+        ns.append((time.perf_counter_ns() - start) / count)
+    ns.sort()
+    print("%s %.1f %.1f" % (name, ns[0], ns[REPEATS // 2]), flush=True)
+
+
+async def yielding(tasks, rounds):
+    async def one():
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+    await asyncio.gather(*(one() for _ in range(tasks)))
+
+
+async def spawning(rounds, each):
+    async def nothing():
+        return 0
+    for _ in range(rounds):
+        if each == 1:
+            await asyncio.create_task(nothing())
+        else:
+            await asyncio.gather(*(asyncio.create_task(nothing()) for _ in range(each)))
+
+
+async def timeouts_unused(count):
+    for _ in range(count):
+        async with asyncio.timeout(3600):
+            pass
+
+
+async def sleeps_cut(count):
+    for _ in range(count):
+        task = asyncio.create_task(asyncio.sleep(3600))
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            pass
+
+
+async def handing_over(capacity, count):
+    queue = asyncio.Queue(capacity)
+
+    async def put():
+        for i in range(count):
+            await queue.put(i)
+    task = asyncio.create_task(put())
+    for _ in range(count):
+        await queue.get()
+    await task
+
+
+def resident_bytes():
+    with open("/proc/self/statm", encoding="ascii") as f:
+        return int(f.read().split()[1]) * resource.getpagesize()
+
+
+async def parked(count):
+    log = logging.getLogger("bench")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    end = asyncio.Event()
+
+    async def one(i):
+        log.warning("task %d of %s is ready", i, "many")
+        await end.wait()
+    before = resident_bytes()
+    tasks = [asyncio.create_task(one(i)) for i in range(count)]
+    await asyncio.sleep(0)
+    each = (resident_bytes() - before) / count
+    end.set()
+    await asyncio.gather(*tasks)
+    print("parked_bytes %.0f %.0f" % (each, each))
+
+
+async def main():
+    await report("yield_2", 20000, yielding, 2, 10000)
+    await report("yield_1000", 20000, yielding, 1000, 20)
+    await report("spawn_one", 10000, spawning, 10000, 1)
+    await report("spawn_64", 64 * 150, spawning, 150, 64)
+    await report("spawn_1000", 10000, spawning, 10, 1000)
+    if hasattr(asyncio, "timeout"):  # since Python 3.11
+        await report("timeout_unused", 10000, timeouts_unused, 10000)
+    await report("sleep_cut", 5000, sleeps_cut, 5000)
+    await report("queue_1", 10000, handing_over, 1, 10000)
+    await report("queue_64", 10000, handing_over, 64, 10000)
+    await parked(50000)
+
+
+asyncio.run(main())

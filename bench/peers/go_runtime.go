@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// Copyright (c) the Weft authors
+
+// A peer of bench/runtime in Go. It prints "name best median" lines, in nanoseconds (bytes for parked_bytes).
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+const repeats = 11
+
+func report(name string, count int, once func()) {
+	once()
+	var ns []float64
+	for i := 0; i < repeats; i++ {
+		start := time.Now()
+		once()
+		ns = append(ns, float64(time.Since(start).Nanoseconds())/float64(count))
+	}
+	sort.Float64s(ns)
+	fmt.Printf("%s %.1f %.1f\n", name, ns[0], ns[repeats/2])
+}
+
+func yield(tasks, rounds int) {
+	var all sync.WaitGroup
+	all.Add(tasks)
+	for i := 0; i < tasks; i++ {
+		go func() {
+			for j := 0; j < rounds; j++ {
+				runtime.Gosched()
+			}
+			all.Done()
+		}()
+	}
+	all.Wait()
+}
+
+func spawn(rounds, each int) {
+	var all sync.WaitGroup
+	for i := 0; i < rounds; i++ {
+		all.Add(each)
+		for j := 0; j < each; j++ {
+			go all.Done()
+		}
+		all.Wait()
+	}
+}
+
+func handOver(capacity, count int) {
+	queue := make(chan int, capacity)
+	go func() {
+		for i := 0; i < count; i++ {
+			queue <- i
+		}
+		close(queue)
+	}()
+	for range queue {
+	}
+}
+
+func timeoutsUnused(count int) {
+	for i := 0; i < count; i++ {
+		_, cancel := context.WithTimeout(context.Background(), time.Hour)
+		cancel()
+	}
+}
+
+func sleepsCut(count int) {
+	sleeping := make(chan context.CancelFunc)
+	go func() {
+		for i := 0; i < count; i++ {
+			ctx, cancel := context.WithCancel(context.Background())
+			timer := time.NewTimer(time.Hour)
+			sleeping <- cancel
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+			}
+		}
+		close(sleeping)
+	}()
+	for cancel := range sleeping {
+		runtime.Gosched()
+		cancel()
+	}
+}
+
+func residentPages() (pages int) {
+	text, _ := os.ReadFile("/proc/self/statm")
+	fmt.Sscanf(strings.Fields(string(text))[1], "%d", &pages)
+	return
+}
+
+func parked(count int) {
+	before := residentPages()
+	var ready sync.WaitGroup
+	ready.Add(count)
+	end := make(chan bool)
+	for i := 0; i < count; i++ {
+		go func(i int) {
+			log.Printf("task %d of %s is ready", i, "many")
+			ready.Done()
+			<-end
+		}(i)
+	}
+	ready.Wait()
+	bytes := float64((residentPages()-before)*os.Getpagesize()) / float64(count)
+	close(end)
+	fmt.Printf("parked_bytes %.0f %.0f\n", bytes, bytes)
+}
+
+func main() {
+	runtime.GOMAXPROCS(1)
+	log.SetOutput(io.Discard)
+	report("yield_2", 200000, func() { yield(2, 100000) })
+	report("yield_1000", 200000, func() { yield(1000, 200) })
+	report("spawn_one", 100000, func() { spawn(100000, 1) })
+	report("spawn_64", 64*1500, func() { spawn(1500, 64) })
+	report("spawn_1000", 100*1000, func() { spawn(100, 1000) })
+	report("timeout_unused", 100000, func() { timeoutsUnused(100000) })
+	report("sleep_cut", 100000, func() { sleepsCut(100000) })
+	report("queue_1", 100000, func() { handOver(1, 100000) })
+	report("queue_64", 100000, func() { handOver(64, 100000) })
+	parked(200000)
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * What the runtime costs, through the public calls: "name best median" lines of MEASURE_REPEATS repetitions, in nanoseconds
+ * per operation (bytes for parked_). Names given on the command line choose; all are measured by default.
+ *
+ *     parked_bytes, parked_table_bytes   resident memory, and page tables, of each of 200,000 tasks that wait, after each has
+ *                                        written a log line: stack, task and all
+ *     yield_2, yield_1000                one weft_yield, of that many tasks that yield in turn
+ *     spawn_one                          a group opened, one task started in it, run and ended, the group joined
+ *     spawn_beside_1000                  the same while a thousand other tasks wait
+ *     spawn_64, spawn_1000               a task started, run and ended; that many are started before the first one runs
+ *     timeout_unused                     a WEFT_TIMEOUT around nothing: the clock read, a timer set and cleared
+ *     sleep_cut                          a sleep in a scope that another task cancels, and that task's yield
+ *     queue_1, queue_64                  an item from one task to another through a queue of that capacity
+ *
+ * Each operation is checked: a figure of something that failed is not printed, and the program ends with status 1.
+ * NAME=COUNT does that many operations once and prints nothing: for callgrind, which counts instructions.
+ */
+#include <weft/log.h>
+#include <weft/queue.h>
+#include <weft/task.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/measure.h"
+
+#define PARKED_COUNT 200000
+
+struct measure {
+    const char *name;
+    long count;                                  /* operations of a repetition */
+    int (*once)(const struct measure *m);        /* runs them */
+    long tasks;                                  /* or the queue's capacity */
+    int (*whole)(const struct measure *measure); /* in place of `once`: measures and prints by itself */
+};
+
+/* ---- yield ---- */
+
+static int yield_often(void *arg)
+{
+    for (long left = *(long *)arg; left; left--)
+        WEFT_TRY(weft_yield());
+    return 0;
+}
+
+static int yields(const struct measure *m)
+{
+    long each = m->count / m->tasks;
+    WEFT_GROUP (g) {
+        for (long i = 0; i < m->tasks; i++)
+            weft_go(&g, yield_often, &each);
+    }
+    return g.result;
+}
+
+/* ---- spawn, run, end ---- */
+
+static int count_one(void *arg)
+{
+    ++*(long *)arg;
+    return 0;
+}
+
+static int spawns(const struct measure *m)
+{
+    long ran = 0;
+    for (long i = 0; i < m->count; i += m->tasks) {
+        WEFT_GROUP (g) {
+            for (long j = 0; j < m->tasks; j++)
+                weft_go(&g, count_one, &ran);
+        }
+        WEFT_TRY(g.result);
+    }
+    return ran == m->count ? 0 : weft_fail(-EIO, "%ld of %ld tasks ran", ran, m->count);
+}
+
+static int wait_for_close(void *arg)
+{
+    int nothing, rc = weft_queue_get((weft_queue *)arg, &nothing);
+    return rc;
+}
+
+static int spawns_beside_others(const struct measure *m)
+{
+    weft_queue *never = weft_queue_new(sizeof(int), 1);
+    if (!never)
+        return -ENOMEM;
+    int rc = 0;
+    WEFT_GROUP (others) {
+        for (int i = 0; i < 1000; i++)
+            weft_go(&others, wait_for_close, never);
+        rc = weft_yield();
+        if (rc == 0)
+            rc = spawns(m);
+        weft_queue_close(never);
+    }
+    weft_queue_free(never);
+    return rc < 0 ? rc : others.result;
+}
+
+/* ---- timers ---- */
+
+static int timeouts_unused(const struct measure *m)
+{
+    for (long i = 0; i < m->count; i++) {
+        WEFT_TIMEOUT (limit, WEFT_SECOND) {
+        }
+        if (limit.expired)
+            return weft_fail(-EIO, "a deadline struck");
+    }
+    return 0;
+}
+
+struct sleeper {
+    weft_scope *scope; /* NULL when it has ended */
+    long count;
+};
+
+static int sleep_and_be_cut(void *arg)
+{
+    struct sleeper *s = arg;
+    int rc = 0;
+    for (long left = s->count; left; left--) {
+        weft_scope scope = { .timeout = WEFT_NO_LIMIT };
+        weft_scope_open(&scope);
+        s->scope = &scope;
+        rc = weft_sleep(WEFT_HOUR);
+        weft_scope_close(&scope);
+        if (rc != WEFT_ECANCELED)
+            break;
+    }
+    s->scope = NULL;
+    return rc == WEFT_ECANCELED ? 0 : weft_fail(-EIO, "a sleep returned %d", rc);
+}
+
+static int cut_sleeps(void *arg)
+{
+    struct sleeper *s = arg;
+    while (s->scope) {
+        weft_cancel(s->scope);
+        WEFT_TRY(weft_yield());
+    }
+    return 0;
+}
+
+static int sleeps_cut(const struct measure *m)
+{
+    struct sleeper sleeper = { .count = m->count };
+    WEFT_GROUP (g) {
+        weft_go(&g, sleep_and_be_cut, &sleeper);
+        weft_go(&g, cut_sleeps, &sleeper);
+    }
+    return g.result;
+}
+
+/* ---- queue ---- */
+
+struct hand_over {
+    weft_queue *queue;
+    long count;
+};
+
+static int put_all(void *arg)
+{
+    struct hand_over *h = arg;
+    for (long i = 0; i < h->count; i++)
+        WEFT_TRY(weft_queue_put(h->queue, &i));
+    weft_queue_close(h->queue);
+    return 0;
+}
+
+static int get_all(void *arg)
+{
+    struct hand_over *h = arg;
+    long item, expected = 0;
+    int rc;
+    while ((rc = weft_queue_get(h->queue, &item)) > 0)
+        if (item != expected++)
+            return weft_fail(-EIO, "item %ld in place of %ld", item, expected - 1);
+    return rc == 0 && expected != h->count ? weft_fail(-EIO, "%ld of %ld items", expected, h->count) : rc;
+}
+
+static int hand_over(const struct measure *m)
+{
+    struct hand_over h = { weft_queue_new(sizeof(long), (size_t)m->tasks), m->count };
+    if (!h.queue)
+        return -ENOMEM;
+    WEFT_GROUP (g) {
+        weft_go(&g, get_all, &h);
+        weft_go(&g, put_all, &h);
+    }
+    weft_queue_free(h.queue);
+    return g.result;
+}
+
+/* ---- memory ---- */
+
+/* Bytes of a line of /proc/self/status that counts kB; 0 when there is none. */
+static double status_bytes(const char *name)
+{
+    char line[256];
+    double bytes = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, name, strlen(name)) == 0)
+            bytes = 1024 * strtod(line + strlen(name), NULL);
+    if (f)
+        fclose(f);
+    return bytes;
+}
+
+static double resident_bytes(void)
+{
+    unsigned long total, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f && fscanf(f, "%lu %lu", &total, &resident) != 2)
+        resident = 0;
+    if (f)
+        fclose(f);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+struct parking {
+    weft_queue *queue;
+    long parked, logged;
+};
+
+static void throw_away(void *context, enum weft_log_level level, const char *line, size_t size)
+{
+    (void)level, (void)line;
+    ((struct parking *)context)->logged += size > 0;
+}
+
+static int log_and_wait(void *arg)
+{
+    struct parking *p = arg;
+    weft_log(WEFT_LOG_INFO, "task %ld of %s is ready", p->parked++, "many");
+    return wait_for_close(p->queue);
+}
+
+static int park(struct parking *p)
+{
+    double resident = resident_bytes(), table = status_bytes("VmPTE:");
+    int rc = 0;
+    WEFT_GROUP (g) {
+        for (long i = 0; i < PARKED_COUNT; i++)
+            if (weft_go(&g, log_and_wait, p) < 0)
+                break;
+        while (rc == 0 && p->parked < PARKED_COUNT && !weft_cancelled())
+            rc = weft_yield();
+        resident = (resident_bytes() - resident) / PARKED_COUNT;
+        table = (status_bytes("VmPTE:") - table) / PARKED_COUNT;
+        weft_queue_close(p->queue);
+    }
+    if (rc == 0 && g.result == 0 && p->logged != PARKED_COUNT)
+        rc = weft_fail(-EIO, "%ld of %d logged", p->logged, PARKED_COUNT);
+    if (rc == 0 && g.result == 0)
+        printf("parked_bytes %.0f %.0f\nparked_table_bytes %.0f %.0f\n", resident, resident, table, table);
+    return rc < 0 ? rc : g.result;
+}
+
+static int parked(const struct measure *m)
+{
+    (void)m;
+    struct parking p = { .queue = weft_queue_new(sizeof(int), 1) };
+    if (!p.queue)
+        return -ENOMEM;
+    weft_log_set_sink(throw_away, &p);
+    int rc = park(&p);
+    weft_log_set_sink(NULL, NULL);
+    weft_queue_free(p.queue);
+    return rc;
+}
+
+static const struct measure measures[] = {
+    { .name = "parked_bytes", .whole = parked },
+    { "yield_2", 400000, yields, 2, NULL },
+    { "yield_1000", 400000, yields, 1000, NULL },
+    { "spawn_one", 200000, spawns, 1, NULL },
+    { "spawn_beside_1000", 200000, spawns_beside_others, 1, NULL },
+    { "spawn_64", 64 * 4000, spawns, 64, NULL },
+    { "spawn_1000", 1000 * 200, spawns, 1000, NULL },
+    { "timeout_unused", 200000, timeouts_unused, 0, NULL },
+    { "sleep_cut", 100000, sleeps_cut, 0, NULL },
+    { "queue_1", 200000, hand_over, 1, NULL },
+    { "queue_64", 200000, hand_over, 64, NULL },
+};
+
+static int run_measure(void *arg)
+{
+    const struct measure *m = arg;
+    double figures[MEASURE_REPEATS];
+    if (m->whole)
+        return m->whole(m);
+    WEFT_TRY(m->once(m)); /* warm */
+    for (int i = 0; i < MEASURE_REPEATS; i++) {
+        double start = measure_now();
+        WEFT_TRY(m->once(m));
+        figures[i] = (measure_now() - start) / (double)m->count;
+    }
+    measure_report(m->name, figures);
+    return 0;
+}
+
+static int run_once(void *arg)
+{
+    const struct measure *m = arg;
+    return m->once(m);
+}
+
+/* Is `argument` this measure's name, or NAME=COUNT (then *ret_count is set)? */
+static bool is_meant(const char *argument, const struct measure *m, long *ret_count)
+{
+    size_t size = strlen(m->name);
+    if (strncmp(argument, m->name, size) != 0)
+        return false;
+    if (argument[size] == '=')
+        *ret_count = strtol(argument + size + 1, NULL, 10);
+    return !argument[size] || (*ret_count > 0 && m->once);
+}
+
+int main(int argc, char **argv)
+{
+    int status = 0, meant = 0;
+    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
+        struct measure m = measures[i];
+        long count = 0;
+        bool chosen = argc == 1;
+        for (int j = 1; j < argc && !chosen; j++)
+            chosen = is_meant(argv[j], &m, &count);
+        if (!chosen)
+            continue;
+        meant++;
+        if (count > 0)
+            m.count = count;
+        int rc = weft_run(count > 0 ? run_once : run_measure, &m);
+        if (rc < 0) {
+            fprintf(stderr, "%s: %s\n", m.name, weft_strerror(rc));
+            status = 1;
+        }
+    }
+    if (!meant)
+        fprintf(stderr, "usage: runtime [NAME|NAME=COUNT]...\n");
+    return meant ? status : 2;
+}
