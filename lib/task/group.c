@@ -133,11 +133,21 @@ static void offer_places(weft_group *g)
     }
 }
 
+void weft_group_refuse_placers(weft_group *g)
+{
+    struct group_own *own = weft_group_own(g);
+    while (!weft_list_is_empty(&own->placers))
+        weft_wait_settle(&CONTAINER_OF(own->placers.next, struct placer, link)->wait, weft_scope_own(&g->scope)->reason);
+}
+
 int weft_go_wait_(weft_group *g, const char *name, const char *file, int line, weft_task_fn *fn, void *arg, size_t copy_size)
 {
     check_open(g, "weft_go_wait");
     struct group_own *own = weft_group_own(g);
     int rc = weft_wait_check("place in a group");
+    if (rc < 0)
+        return rc;
+    rc = weft_scope_own(&g->scope)->reason;
     if (rc < 0)
         return rc;
     if (is_full(g) || !weft_list_is_empty(&own->placers)) {

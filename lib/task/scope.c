@@ -107,6 +107,9 @@ static void spread_groups(weft_list *work)
     weft_list *node;
     while ((node = weft_list_shift(work))) {
         struct group_own *own = CONTAINER_OF(node, struct group_own, work);
+        weft_group *g = CONTAINER_OF((void **)(void *)own, weft_group, own_);
+        if (UNLIKELY(!weft_list_is_empty(&own->placers)) && weft_scope_own(&g->scope)->reason)
+            weft_group_refuse_placers(g);
         LIST_EACH (member, &own->alive)
             spread_base(CONTAINER_OF(member, weft_task, member), work);
     }

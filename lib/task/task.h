@@ -138,6 +138,9 @@ void weft_group_enter(weft_group *g, weft_task *t, weft_duration deadline);
 /* A task of g has left its stack for the last time. */
 void weft_group_ended(weft_group *g, weft_task *t);
 
+/* g has been cut short: whoever waits for a place in it is told the reason. */
+void weft_group_refuse_placers(weft_group *g);
+
 /* All tasks of g have ended: settles its result, lets go of what was kept, leaves its scope. */
 void weft_group_finish(weft_group *g);
 
