@@ -168,6 +168,9 @@ void weft_task_enter(weft_task *t);
 
 void weft_task_make_ready(weft_task *t);
 
+/* The running task lets all others that are ready run, and input and output happen; then it goes on. */
+void weft_task_yield(weft_task *t);
+
 /* Gives back the object of a task that is done and in no list. */
 void weft_task_free(weft_task *t);
 

@@ -26,11 +26,6 @@ bool weft_wait_is_allowed(const char *what)
     return false;
 }
 
-static void leave(weft_task *t)
-{
-    weft_coro_leave(&t->loop->home, &t->coro);
-}
-
 struct nap {
     weft_wait wait;
     weft_timer timer;
@@ -69,8 +64,7 @@ static int reason_to_refuse(const weft_task *t, const weft_group *inside)
 static int refuse(weft_task *t, int reason, const weft_group *inside, const char *what)
 {
     if (++t->refusals <= REFUSALS_AT_ONCE) {
-        weft_task_make_ready(t);
-        leave(t);
+        weft_task_yield(t);
     } else {
         park_refused(t, what);
     }
@@ -133,7 +127,7 @@ int weft_wait_park(weft_wait *wait)
     weft_task_set_state(t, WEFT_TASK_PARKED);
     if (UNLIKELY(loop->test) && loop->test->cancel_this_wait && !wait->is_uncut)
         cancel_chosen(t, wait);
-    leave(t);
+    weft_coro_leave(&loop->home, &t->coro);
     return wait->result;
 }
 
@@ -163,8 +157,7 @@ int weft_yield(void)
     if (rc < 0)
         return rc;
     weft_task *t = weft_here->current;
-    weft_task_make_ready(t);
-    leave(t);
+    weft_task_yield(t);
     return t->reason;
 }
 
