@@ -180,6 +180,15 @@ void weft_task_run_deferred(weft_task *t);
 /* ---- trails of errors (trail.c) ---- */
 void weft_trail_free(struct weft_trail *trail);
 
+/* Moves a trail (may be NULL) that another task made to t, in place of t's own. */
+void weft_trail_adopt(weft_task *t, struct weft_trail *trail);
+
+/* A copy; NULL when memory is out, or for NULL. */
+struct weft_trail *weft_trail_copy(const struct weft_trail *trail);
+
+/* Do both begin with the same failure? */
+bool weft_trail_begins_as(const struct weft_trail *a, const struct weft_trail *b);
+
 /* The trail as a line into buf; "" for NULL. Returns buf. */
 const char *weft_trail_format(const struct weft_trail *trail, char *buf, size_t size);
 
