@@ -50,6 +50,8 @@ void *weft_arena_grow_(weft_arena *arena, size_t size)
 {
     if (size > SIZE_MAX / 2)
         return NULL;
+    if (size == 0 && arena->chunks)
+        return arena->at;
     size_t rounded = (size + 15) & ~(size_t)15;
     bool is_large = rounded > WEFT_ARENA_CHUNK / 4;
     bool shares = rounded <= WEFT_ARENA_CHUNK - sizeof(struct weft_arena_chunk) && !(is_large && arena->chunks);

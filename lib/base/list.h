@@ -78,6 +78,18 @@ static inline void weft_list_move(weft_list *to, weft_list *from)
     weft_list_init(from);
 }
 
+/* Appends all of `from` to the head `to`, in its order; `from` is empty afterwards. */
+static inline void weft_list_append_all(weft_list *to, weft_list *from)
+{
+    if (weft_list_is_empty(from))
+        return;
+    from->next->prev = to->prev;
+    from->prev->next = to;
+    to->prev->next = from->next;
+    to->prev = from->prev;
+    weft_list_init(from);
+}
+
 #define LIST_EACH(node, head) for (weft_list *node = (head)->next; node != (head); node = node->next)
 
 #endif

@@ -133,11 +133,21 @@ static void offer_places(weft_group *g)
     }
 }
 
+void weft_group_refuse_placers(weft_group *g)
+{
+    struct group_own *own = weft_group_own(g);
+    while (!weft_list_is_empty(&own->placers))
+        weft_wait_settle(&CONTAINER_OF(own->placers.next, struct placer, link)->wait, weft_scope_own(&g->scope)->reason);
+}
+
 int weft_go_wait_(weft_group *g, const char *name, const char *file, int line, weft_task_fn *fn, void *arg, size_t copy_size)
 {
     check_open(g, "weft_go_wait");
     struct group_own *own = weft_group_own(g);
     int rc = weft_wait_check("place in a group");
+    if (rc < 0)
+        return rc;
+    rc = weft_scope_own(&g->scope)->reason;
     if (rc < 0)
         return rc;
     if (is_full(g) || !weft_list_is_empty(&own->placers)) {
@@ -185,8 +195,9 @@ static void count_end(weft_group *g, weft_task *t)
     bool was_cut = weft_scope_own(&g->scope)->reason || t->own_reason;
     if (is_reason(t->result) && was_cut)
         return;
-    if (!g->result) {
-        weft_trail_free(weft_group_own(g)->trail);
+    if (!g->result && (t->has_handle || keeps_ended(g))) {
+        weft_group_own(g)->trail = weft_trail_copy(t->trail); /* who asks for its end gets it too */
+    } else if (!g->result) {
         weft_group_own(g)->trail = t->trail;
         t->trail = NULL;
     }
@@ -196,7 +207,6 @@ static void count_end(weft_group *g, weft_task *t)
 struct awaiter {
     weft_wait wait;
     weft_task *task;
-    bool has_ended;
     struct weft_trail *trail;
 };
 
@@ -205,24 +215,24 @@ static void withdraw_awaiter(weft_wait *wait)
     CONTAINER_OF(wait, struct awaiter, wait)->task->awaiter = NULL;
 }
 
-static void hand_to_awaiter(weft_task *t)
+static void tell_awaiter(weft_task *t)
 {
     struct awaiter *awaiter = CONTAINER_OF(t->awaiter, struct awaiter, wait);
-    awaiter->has_ended = true;
-    awaiter->trail = t->trail;
-    t->trail = NULL;
+    awaiter->trail = weft_trail_copy(t->trail);
     weft_wait_settle(&awaiter->wait, t->result);
-    weft_task_free(t);
 }
 
 void weft_group_ended(weft_group *g, weft_task *t)
 {
     struct group_own *own = weft_group_own(g);
+    bool is_awaited = t->awaiter;
+    if (is_awaited)
+        tell_awaiter(t); /* before its error may cut short the very task that awaits it */
     count_end(g, t);
     weft_list_remove(&t->member);
     own->count--;
-    if (t->awaiter) {
-        hand_to_awaiter(t);
+    if (is_awaited) {
+        weft_task_free(t);
     } else if (t->has_handle) {
         weft_list_append(&own->unawaited, &t->member);
     } else if (keeps_ended(g)) {
@@ -273,12 +283,10 @@ void weft_group_finish(weft_group *g)
     settle_result(g);
     give_back(&own->ended);
     give_back(&own->unawaited);
-    if (t && own->trail) {
-        weft_trail_free(t->trail);
-        t->trail = own->trail;
-    } else {
+    if (t && !weft_trail_begins_as(t->trail, own->trail)) /* it may have come by an await, and gone further since */
+        weft_trail_adopt(t, own->trail);
+    else
         weft_trail_free(own->trail);
-    }
     own->trail = NULL;
     weft_scope_leave(&g->scope);
 }
@@ -334,11 +342,8 @@ static int take_ended(weft_group *g, weft_ended *ended)
         return 0;
     weft_task *t = CONTAINER_OF(node, weft_task, member);
     *ended = (weft_ended){ .index = t->index, .arg = t->is_copied ? NULL : t->arg, .result = t->result };
-    if (t->trail) {
-        weft_trail_free(t->loop->current->trail);
-        t->loop->current->trail = t->trail;
-        t->trail = NULL;
-    }
+    weft_trail_adopt(t->loop->current, t->trail);
+    t->trail = NULL;
     weft_task_free(t);
     return 1;
 }
@@ -395,9 +400,6 @@ int weft_await(weft_task *task)
         task->awaiter = &awaiter.wait;
         rc = weft_wait_park(&awaiter.wait);
     }
-    if (awaiter.trail) {
-        weft_trail_free(self->trail);
-        self->trail = awaiter.trail;
-    }
+    weft_trail_adopt(self, awaiter.trail);
     return rc;
 }

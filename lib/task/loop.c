@@ -16,9 +16,12 @@
 
 enum {
     READY_BUDGET = 1024,  /* switches between two polls */
+    CLOCK_EVERY = 32,     /* switches between two looks at the clock, which costs 30 ns */
     TASKS_PER_CHUNK = 64, /* of the slab */
     ARENA_CHUNKS_KEPT = 256,
 };
+
+static const weft_duration SLICE = WEFT_MILLISECOND; /* of tasks, between two polls */
 
 _Thread_local weft_loop *weft_here;
 
@@ -116,16 +119,39 @@ static weft_task *next_ready(weft_loop *loop)
     return CONTAINER_OF(node, weft_task, queue);
 }
 
+/* Those that have yielded come after those that are ready now. */
+static void take_yielded(weft_loop *loop)
+{
+    weft_list_append_all(&loop->ready, &loop->yielded);
+}
+
+/* Has this turn lasted so long that input waits? In virtual time only switches count, so that a run can be repeated. */
+static bool is_slice_over(const weft_loop *loop)
+{
+    return !is_virtual(loop) && weft_clock_monotonic() - loop->now >= SLICE;
+}
+
 static void run_ready(weft_loop *loop)
 {
-    weft_task *t;
-    for (int budget = READY_BUDGET; budget > 0 && (t = next_ready(loop)); budget--)
+    take_yielded(loop);
+    for (int budget = READY_BUDGET; budget > 0; budget--) {
+        weft_task *t = next_ready(loop);
+        bool is_round = !t;
+        if (is_round && weft_list_is_empty(&loop->yielded))
+            return;
+        if ((is_round || budget % CLOCK_EVERY == 0) && budget < READY_BUDGET && is_slice_over(loop))
+            return;
+        if (is_round) {
+            take_yielded(loop);
+            t = next_ready(loop);
+        }
         weft_task_enter(t);
+    }
 }
 
 static bool has_work(const weft_loop *loop)
 {
-    return !weft_list_is_empty(&loop->ready) || !weft_list_is_empty(&loop->soon);
+    return !weft_list_is_empty(&loop->ready) || !weft_list_is_empty(&loop->yielded) || !weft_list_is_empty(&loop->soon);
 }
 
 /* Nothing can ever happen again: says so, and cancels everything, so that clean-up runs and the test can end. */
@@ -238,6 +264,7 @@ static weft_loop *open_loop(const struct weft_loop_options *options, int *ret_er
     loop->test = options->test;
     loop->log_level = WEFT_LOG_INFO;
     weft_list_init(&loop->ready);
+    weft_list_init(&loop->yielded);
     weft_list_init(&loop->soon);
     weft_list_init(&loop->tasks);
     weft_list_init(&loop->inbox);

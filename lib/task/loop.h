@@ -3,9 +3,10 @@
 /*
  * The inside of a loop: the scheduler's state, and what the layers above may hook into.
  *
- * A turn: callbacks that are due soon, then tasks that are ready (at most READY_BUDGET switches, so that input is never
- * starved), then one poll of libuv, which calls back into lib/net, into timers and posts. A task is entered only from here or
- * by weft_task_enter from a callback: always on the loop's stack, while no other runs.
+ * A turn: callbacks that are due soon, then tasks that are ready, then one poll of libuv, which calls back into lib/net, into
+ * timers and posts. Tasks that yield run again when all that were ready have run. So that input is never starved, the poll
+ * comes after READY_BUDGET switches, or SLICE after the last one, whichever is first. A task is entered only from here or by
+ * weft_task_enter from a callback: always on the loop's stack, while no other runs.
  */
 #ifndef WEFT_LIB_TASK_LOOP_H
 #define WEFT_LIB_TASK_LOOP_H
@@ -57,6 +58,7 @@ struct weft_loop {
     bool is_polling;    /* inside uv_run: who makes a task ready must make it return */
     bool on_loop_stack; /* the running task has called home: it must not wait */
     weft_list ready;    /* tasks */
+    weft_list yielded;  /* tasks that are ready too, once those have run */
     weft_list soon;     /* callbacks */
     weft_list tasks;    /* all that have not ended */
     weft_duration now;  /* the clock, read once a turn; in virtual time the clock itself */

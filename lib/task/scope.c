@@ -107,6 +107,9 @@ static void spread_groups(weft_list *work)
     weft_list *node;
     while ((node = weft_list_shift(work))) {
         struct group_own *own = CONTAINER_OF(node, struct group_own, work);
+        weft_group *g = CONTAINER_OF((void **)(void *)own, weft_group, own_);
+        if (UNLIKELY(!weft_list_is_empty(&own->placers)) && weft_scope_own(&g->scope)->reason)
+            weft_group_refuse_placers(g);
         LIST_EACH (member, &own->alive)
             spread_base(CONTAINER_OF(member, weft_task, member), work);
     }
@@ -247,18 +250,35 @@ void weft_cancel(weft_scope *s)
     weft_scope_cut(s, WEFT_ECANCELED, false);
 }
 
+/* The scope around s: of the same task, else the group of that task; NULL around the root group. */
+static weft_scope *scope_around(const weft_scope *s)
+{
+    const struct scope_own *own = weft_scope_own(s);
+    return own->outer ? own->outer : own->task ? &own->task->group->scope : NULL;
+}
+
+/* The timer that the loop, if it could run, would have struck first of those whose scope t is in; NULL for none. */
+static weft_timer *overdue_timer(const weft_task *t, int64_t tick)
+{
+    weft_timer *first = NULL;
+    for (weft_scope *s = t->innermost ? t->innermost : &t->group->scope; s; s = s->shielded ? NULL : scope_around(s)) {
+        weft_timer *timer = &weft_scope_own(s)->timer;
+        if (weft_timer_is_set(timer) && timer->tick <= tick && (!first || timer->tick <= first->tick))
+            first = timer;
+    }
+    return first;
+}
+
 bool weft_cancelled(void)
 {
     weft_task *t = weft_here ? weft_here->current : NULL;
     if (!t)
         return false;
     int64_t tick = weft_loop_clock(t->loop) / WEFT_MILLISECOND;
-    for (weft_scope *s = t->outermost; s && !t->reason; s = weft_scope_own(s)->inner) {
-        weft_timer *timer = &weft_scope_own(s)->timer;
-        if (weft_timer_is_set(timer) && timer->tick <= tick) {
-            weft_timer_clear(timer);
-            strike(timer);
-        }
+    weft_timer *timer;
+    while (!t->reason && (timer = overdue_timer(t, tick))) {
+        weft_timer_clear(timer);
+        strike(timer);
     }
     return t->reason != 0;
 }

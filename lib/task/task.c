@@ -95,6 +95,14 @@ void weft_task_make_ready(weft_task *t)
     weft_loop_wake(t->loop);
 }
 
+void weft_task_yield(weft_task *t)
+{
+    weft_task_set_state(t, WEFT_TASK_READY);
+    weft_list_append(&t->loop->yielded, &t->queue);
+    weft_loop_wake(t->loop); /* it may have been entered from a callback */
+    weft_coro_leave(&t->loop->home, &t->coro);
+}
+
 /* The task has left its stack for the last time. */
 static void retire(weft_task *t)
 {

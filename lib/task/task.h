@@ -138,6 +138,9 @@ void weft_group_enter(weft_group *g, weft_task *t, weft_duration deadline);
 /* A task of g has left its stack for the last time. */
 void weft_group_ended(weft_group *g, weft_task *t);
 
+/* g has been cut short: whoever waits for a place in it is told the reason. */
+void weft_group_refuse_placers(weft_group *g);
+
 /* All tasks of g have ended: settles its result, lets go of what was kept, leaves its scope. */
 void weft_group_finish(weft_group *g);
 
@@ -165,6 +168,9 @@ void weft_task_enter(weft_task *t);
 
 void weft_task_make_ready(weft_task *t);
 
+/* The running task lets all others that are ready run, and input and output happen; then it goes on. */
+void weft_task_yield(weft_task *t);
+
 /* Gives back the object of a task that is done and in no list. */
 void weft_task_free(weft_task *t);
 
@@ -173,6 +179,15 @@ void weft_task_run_deferred(weft_task *t);
 
 /* ---- trails of errors (trail.c) ---- */
 void weft_trail_free(struct weft_trail *trail);
+
+/* Moves a trail (may be NULL) that another task made to t, in place of t's own. */
+void weft_trail_adopt(weft_task *t, struct weft_trail *trail);
+
+/* A copy; NULL when memory is out, or for NULL. */
+struct weft_trail *weft_trail_copy(const struct weft_trail *trail);
+
+/* Do both begin with the same failure? */
+bool weft_trail_begins_as(const struct weft_trail *a, const struct weft_trail *b);
 
 /* The trail as a line into buf; "" for NULL. Returns buf. */
 const char *weft_trail_format(const struct weft_trail *trail, char *buf, size_t size);

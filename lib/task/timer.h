@@ -48,7 +48,7 @@ static inline void weft_timer_init(weft_timer *timer, void (*strike)(weft_timer 
 /* The tick at which something that must not happen before `deadline` (nanoseconds) may happen. */
 static inline int64_t weft_tick_of(weft_duration deadline)
 {
-    return deadline == WEFT_NO_LIMIT ? WEFT_TICK_NEVER : (deadline + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND;
+    return deadline == WEFT_NO_LIMIT ? WEFT_TICK_NEVER : deadline / WEFT_MILLISECOND + (deadline % WEFT_MILLISECOND > 0);
 }
 
 /* Sets a timer that is not set. A tick in the past strikes at the next run; WEFT_TICK_NEVER sets nothing. */

@@ -37,6 +37,29 @@ void weft_trail_free(struct weft_trail *trail)
         weft_mem_free(trail);
 }
 
+void weft_trail_adopt(weft_task *t, struct weft_trail *trail)
+{
+    if (!trail)
+        return;
+    weft_trail_free(t->trail);
+    t->trail = trail;
+    trail->frame = 0; /* the frames of another stack say nothing here */
+}
+
+struct weft_trail *weft_trail_copy(const struct weft_trail *trail)
+{
+    struct weft_trail *copy = trail ? weft_mem_alloc(sizeof *copy) : NULL;
+    if (copy)
+        *copy = *trail;
+    return copy;
+}
+
+bool weft_trail_begins_as(const struct weft_trail *a, const struct weft_trail *b)
+{
+    return a && b && a->error == b->error && a->count > 0 && b->count > 0 && a->places[0].line == b->places[0].line &&
+           a->places[0].file == b->places[0].file && strcmp(a->words, b->words) == 0;
+}
+
 static bool goes_on(const struct weft_trail *trail, int error, struct place place, uintptr_t frame)
 {
     if (trail->error != error || trail->count == 0)

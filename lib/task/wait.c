@@ -26,11 +26,6 @@ bool weft_wait_is_allowed(const char *what)
     return false;
 }
 
-static void leave(weft_task *t)
-{
-    weft_coro_leave(&t->loop->home, &t->coro);
-}
-
 struct nap {
     weft_wait wait;
     weft_timer timer;
@@ -60,15 +55,21 @@ static void park_refused(weft_task *t, const char *what)
     weft_wait_park(&nap.wait);
 }
 
-static int refuse(weft_task *t, int reason, const char *what)
+/* The reason that refuses a wait of t; 0 for none. */
+static int reason_to_refuse(const weft_task *t, const weft_group *inside)
+{
+    return LIKELY(!t->reason) ? 0 : inside ? weft_scope_reason_inside(t, inside) : t->reason;
+}
+
+static int refuse(weft_task *t, int reason, const weft_group *inside, const char *what)
 {
     if (++t->refusals <= REFUSALS_AT_ONCE) {
-        weft_task_make_ready(t);
-        leave(t);
+        weft_task_yield(t);
     } else {
         park_refused(t, what);
     }
-    return t->reason ? t->reason : reason;
+    int latest = reason_to_refuse(t, inside); /* one from further out may have come meanwhile */
+    return latest ? latest : reason;
 }
 
 static void count_wait(weft_loop *loop)
@@ -82,7 +83,7 @@ static void count_wait(weft_loop *loop)
     }
 }
 
-int weft_wait_check(const char *what)
+static int check(const char *what, const weft_group *inside)
 {
     if (!weft_wait_is_allowed(what))
         return -EPERM;
@@ -90,19 +91,18 @@ int weft_wait_check(const char *what)
     if (UNLIKELY(loop->test))
         count_wait(loop);
     weft_task *t = loop->current;
-    return LIKELY(!t->reason) ? 0 : refuse(t, t->reason, what);
+    int reason = reason_to_refuse(t, inside);
+    return LIKELY(!reason) ? 0 : refuse(t, reason, inside, what);
+}
+
+int weft_wait_check(const char *what)
+{
+    return check(what, NULL);
 }
 
 int weft_wait_check_inside(const char *what, weft_group *inside)
 {
-    if (!weft_wait_is_allowed(what))
-        return -EPERM;
-    weft_loop *loop = weft_here;
-    if (UNLIKELY(loop->test))
-        count_wait(loop);
-    weft_task *t = loop->current;
-    int reason = LIKELY(!t->reason) ? 0 : weft_scope_reason_inside(t, inside);
-    return LIKELY(!reason) ? 0 : refuse(t, reason, what);
+    return check(what, inside);
 }
 
 /* Test mode: the wait that has just parked is the one to be cancelled, now or when it is woken. */
@@ -127,7 +127,7 @@ int weft_wait_park(weft_wait *wait)
     weft_task_set_state(t, WEFT_TASK_PARKED);
     if (UNLIKELY(loop->test) && loop->test->cancel_this_wait && !wait->is_uncut)
         cancel_chosen(t, wait);
-    leave(t);
+    weft_coro_leave(&loop->home, &t->coro);
     return wait->result;
 }
 
@@ -157,8 +157,7 @@ int weft_yield(void)
     if (rc < 0)
         return rc;
     weft_task *t = weft_here->current;
-    weft_task_make_ready(t);
-    leave(t);
+    weft_task_yield(t);
     return t->reason;
 }
 
