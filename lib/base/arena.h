@@ -39,7 +39,7 @@ void *weft_arena_grow_(weft_arena *arena, size_t size);
 static inline void *weft_arena_alloc(weft_arena *arena, size_t size)
 {
     if (size - 1 < (size_t)(arena->end - arena->at)) { /* not for 0, for which an empty arena has no address yet */
-        size_t rounded = (size + 15) & ~(size_t)15; /* chunks are a multiple of 16 */
+        size_t rounded = (size + 15) & ~(size_t)15;    /* chunks are a multiple of 16 */
         void *p = arena->at;
         arena->at += rounded;
         return p;

@@ -49,11 +49,11 @@ class Package:
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
-    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False, made=()):
+    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False):
         """What the compiler complains of, '' for nothing."""
         link = self.flags('--cflags', '--libs', *(['--static'] if static else []))
         # Not from the top of the tree, so that nothing of it is found.
-        done = subprocess.run([*compiler, *sources, '-o', program, *made, *link], cwd=self.folder, capture_output=True,
+        done = subprocess.run([*compiler, *sources, '-o', program, *link], cwd=self.folder, capture_output=True,
                               text=True, timeout=120)  # fmt: skip
         return done.stderr or ('' if done.returncode == 0 else 'status %d' % done.returncode)
 
