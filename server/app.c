@@ -35,6 +35,7 @@ static void set_defaults(struct weft_settings *s)
         .body_timeout = 30 * WEFT_SECOND,
         .write_timeout = 30 * WEFT_SECOND,
         .body_limit = 1024 * 1024,
+        .buffer_budget = (size_t)256 * 1024 * 1024,
         .head = WEFT_HTTP_LIMITS_DEFAULT,
         .max_connections = default_connections(),
         .log_level = WEFT_LOG_INFO,
@@ -198,6 +199,8 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     SET_DURATION(write_timeout);
     SET_DURATION(body_limit);
     SET_DURATION(max_connections);
+    if (o.buffer_budget > 0)
+        s.buffer_budget = o.buffer_budget;
     SET_HEAD_LIMIT(request_line_limit, request_line);
     SET_HEAD_LIMIT(field_limit, field);
     SET_HEAD_LIMIT(head_limit, head);

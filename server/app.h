@@ -32,6 +32,7 @@ struct weft_settings {
     weft_duration drain, fresh_connection, cancel, cleanup;
     weft_duration request_timeout, head_timeout, keep_alive_timeout, body_timeout, write_timeout;
     int64_t body_limit;
+    size_t buffer_budget;
     weft_http_limits head;
     int max_connections;
     enum weft_log_level log_level;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * A request's body, of declared length: taken off the connection's one input into the arena, as it comes, while the handler
- * waits for it. What nobody takes is discarded by the connection.
+ * A request's body, of declared length or chunked: taken off the connection's one input as the handler asks for it.
+ *
+ * `next_run` says what lies at the front of the input: a run of payload, the end, or nothing yet; both calls of the API take
+ * runs from there, and what nobody takes is discarded by the connection. A handler that waits for bytes is entered right from
+ * the read event, so that it takes them out of the loop's buffer, with one copy.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,41 +13,116 @@
 #include "lib/base/check.h"
 #include "server/request.h"
 
-static int64_t length_of(const weft_request *req)
+enum { FIRST_ROOM = 4096, LEAST_RATE = 500 /* bytes a second */ };
+
+static const weft_duration RATE_GRACE = 30 * WEFT_SECOND; /* of waiting, before the rate counts */
+
+enum run { RUN_END, RUN_BYTES, RUN_MORE };
+
+/* Refuses the rest: nothing behind it can be trusted, so the connection closes after the reply. */
+static int refuse_body(weft_request *req, int status, const char *words)
 {
-    return req->head.content_length > 0 ? req->head.content_length : 0;
+    req->body_failed = true;
+    req->connection->must_close = true;
+    return weft_fail(WEFT_EHTTP(status), "%s", words);
+}
+
+static int64_t limit_of(const weft_request *req)
+{
+    return req->route->body_limit ? req->route->body_limit : req->connection->server->app->settings.body_limit;
+}
+
+static int next_chunk_run(weft_request *req)
+{
+    static const weft_chunked_limits limits = WEFT_CHUNKED_LIMITS_DEFAULT;
+    weft_input *input = &req->connection->input;
+    size_t consumed;
+    weft_bytes payload = { NULL, 0 };
+    if (!req->chunked)
+        req->chunked = weft_chunked_new(&req->arena, &limits);
+    if (!req->chunked)
+        return -ENOMEM;
+    int rc = weft_chunked_next(req->chunked, input->at, input->size, &consumed, &payload);
+    if (rc < 0)
+        return rc == -ENOMEM ? rc : refuse_body(req, -rc, weft_chunked_reason(req->chunked));
+    weft_input_consume(input, consumed - payload.size);
+    if (weft_chunked_declared(req->chunked) > limit_of(req))
+        return refuse_body(req, 413, "a chunked body larger than its limit");
+    req->run_left = (int64_t)payload.size;
+    req->body_ended = rc == WEFT_CHUNKED_END;
+    return rc == WEFT_CHUNKED_END ? RUN_END : rc == WEFT_CHUNKED_PAYLOAD ? RUN_BYTES : RUN_MORE;
+}
+
+/* What lies at the front of the input? An enum run, or an error. */
+static int next_run(weft_request *req)
+{
+    if (req->run_left > 0)
+        return RUN_BYTES;
+    if (req->body_failed)
+        return WEFT_EPROTOCOL;
+    if (req->body_ended)
+        return RUN_END;
+    if (req->head.is_chunked)
+        return next_chunk_run(req);
+    int64_t left = weft_request_body_left(req), here = (int64_t)req->connection->input.size;
+    if (left == 0) {
+        req->body_ended = true;
+        return RUN_END;
+    }
+    req->run_left = here < left ? here : left;
+    return here > 0 ? RUN_BYTES : RUN_MORE;
+}
+
+/* Takes up to `size` bytes of the run at the front. */
+static size_t take_run(weft_request *req, char *into, size_t size)
+{
+    weft_input *input = &req->connection->input;
+    if ((int64_t)size > req->run_left)
+        size = (size_t)req->run_left;
+    if (into)
+        memcpy(into, input->at, size);
+    weft_input_consume(input, size);
+    req->run_left -= (int64_t)size;
+    req->body_taken += (int64_t)size;
+    return size;
 }
 
 int64_t weft_request_body_left(const weft_request *req)
 {
-    return length_of(req) - req->body_size;
+    return req->head.content_length > 0 ? req->head.content_length - req->body_taken : 0;
 }
 
-/* Moves what has come into the body. */
-static void take(weft_request *req)
+bool weft_request_skip_body(weft_request *req, int64_t *ret_left)
 {
-    weft_input *input = &req->connection->input;
-    int64_t left = weft_request_body_left(req);
-    size_t size = (int64_t)input->size < left ? input->size : (size_t)left;
-    if (size == 0)
-        return;
-    memcpy(req->body + req->body_size, input->at, size);
-    weft_input_consume(input, size);
-    req->body_size += (int64_t)size;
+    *ret_left = 0;
+    if (!req->head.has_body)
+        return true;
+    if (!req->head.is_chunked) {
+        *ret_left = weft_request_body_left(req);
+        return !req->body_failed;
+    }
+    if (req->head.expects_continue && !req->sent_continue && req->connection->input.size == 0)
+        return req->body_ended;
+    int rc = RUN_END;
+    while (!req->body_failed && (rc = next_run(req)) == RUN_BYTES)
+        take_run(req, NULL, (size_t)req->run_left);
+    return rc == RUN_END && !req->body_failed;
+}
+
+/* ---- waiting ---- */
+
+/* Wakes who waits for the body, at once: the request may be over when this returns. */
+static void wake(weft_request *req, int result)
+{
+    weft_task *t = req->body_wait->task;
+    weft_wait_settle(req->body_wait, result);
+    weft_task_enter(t);
 }
 
 void weft_request_on_input(weft_request *req)
 {
-    weft_connection *c = req->connection;
-    if (!req->body_wait)
-        return;
-    take(req);
-    if (weft_request_body_left(req) == 0)
-        weft_wait_settle(req->body_wait, 0);
-    else if (c->has_ended)
-        weft_wait_settle(req->body_wait, WEFT_EGONE);
-    else
-        weft_server_set_phase(c->server, c, WEFT_PHASE_BODY);
+    if (req->body_wait)
+        wake(req, 0);
 }
 
 void weft_request_on_slow_body(weft_request *req)
@@ -72,51 +150,121 @@ static void withdraw(weft_wait *wait)
 static void send_continue(weft_request *req)
 {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (!req->head.expects_continue || req->sent_continue || req->connection->input.size > 0)
+    if (!req->head.expects_continue || req->sent_continue || req->reply != WEFT_REPLY_NONE || req->body_taken > 0)
         return;
     req->sent_continue = true;
     weft_output_write(req->connection, line, sizeof line - 1);
 }
 
-static int wait_for_body(weft_request *req)
+/* Does the body come so slowly that it never ends? Only the time that we waited for it counts. */
+static bool is_trickle(const weft_request *req)
+{
+    return req->body_waited > RATE_GRACE && req->body_taken < (req->body_waited - RATE_GRACE) / WEFT_SECOND * LEAST_RATE;
+}
+
+static int wait_for_body(weft_request *req, const char *what)
 {
     weft_connection *c = req->connection;
     if (weft_request_gone(req) || c->has_ended)
         return WEFT_EGONE;
+    if (req->body_wait)
+        return -EBUSY;
+    if (is_trickle(req))
+        return refuse_body(req, 408, "the body comes too slowly");
     send_continue(req);
     weft_connection_read_on(c);
-    struct body_wait wait = { .wait = WEFT_WAIT("body", req, withdraw), .req = req };
+    struct body_wait wait = { .wait = WEFT_WAIT(what, req, withdraw), .req = req };
+    weft_duration began = c->server->loop->now;
     req->body_wait = &wait.wait;
     weft_server_set_phase(c->server, c, WEFT_PHASE_BODY);
-    return weft_wait_park(&wait.wait);
+    int rc = weft_wait_park(&wait.wait);
+    req->body_waited += c->server->loop->now - began;
+    return rc;
 }
 
-static int64_t limit_of(const weft_request *req)
+/* The next run of payload, waited for: RUN_BYTES, RUN_END or an error. */
+static int await_run(weft_request *req, const char *what)
 {
-    return req->route->body_limit ? req->route->body_limit : req->connection->server->app->settings.body_limit;
+    if (req->head.content_length > limit_of(req))
+        return weft_fail(WEFT_EHTTP(413), "a body of %lld bytes, at most %lld are taken", (long long)req->head.content_length,
+                         (long long)limit_of(req));
+    int rc;
+    while ((rc = next_run(req)) == RUN_MORE) {
+        rc = wait_for_body(req, what);
+        if (rc < 0)
+            return rc;
+    }
+    return rc;
+}
+
+/* ---- public ---- */
+
+int64_t weft_body_read(weft_request *req, void *buf, size_t size)
+{
+    int rc = weft_wait_check("body read");
+    if (rc < 0)
+        return rc;
+    if (req->body || size == 0)
+        return -EINVAL;
+    req->body_streamed = true;
+    rc = await_run(req, "body read");
+    if (rc != RUN_BYTES)
+        return rc;
+    size_t taken = take_run(req, buf, size);
+    weft_connection_read_on(req->connection);
+    return (int64_t)taken;
+}
+
+/* Makes room for `more` bytes of the whole body, and a NUL. */
+static int make_room(weft_request *req, size_t more)
+{
+    weft_server *server = req->connection->server;
+    size_t needed = (size_t)req->body_taken + more + 1;
+    if (needed <= req->body_room)
+        return 0;
+    size_t room = req->body_room ? req->body_room * 2 : FIRST_ROOM;
+    if (req->head.content_length >= 0)
+        room = (size_t)req->head.content_length + 1;
+    while (room < needed)
+        room *= 2;
+    if (room > server->app->settings.buffer_budget - server->buffered)
+        return weft_fail(WEFT_EHTTP(503), "all bodies together would buffer more than %zu bytes",
+                         server->app->settings.buffer_budget);
+    char *body = weft_arena_alloc(&req->arena, room);
+    if (!body)
+        return -ENOMEM;
+    if (req->body)
+        memcpy(body, req->body, (size_t)req->body_taken);
+    req->body = body;
+    req->body_room = room;
+    req->buffered += room;
+    server->buffered += room;
+    return 0;
+}
+
+static int collect(weft_request *req)
+{
+    int rc;
+    while ((rc = await_run(req, "body")) == RUN_BYTES) {
+        rc = make_room(req, (size_t)req->run_left);
+        if (rc < 0)
+            return rc;
+        take_run(req, req->body + req->body_taken, (size_t)req->run_left);
+    }
+    return rc < 0 ? rc : make_room(req, 0);
 }
 
 int weft_body(weft_request *req, weft_bytes *ret_body)
 {
     int rc = weft_wait_check("body");
-    if (rc < 0)
-        return rc;
-    int64_t length = length_of(req);
-    if (length > limit_of(req))
-        return weft_fail(WEFT_EHTTP(413), "a body of %lld bytes, at most %lld are taken", (long long)length,
-                         (long long)limit_of(req));
-    if (!req->body) {
-        req->body = weft_arena_alloc(&req->arena, (size_t)length + 1);
-        if (!req->body)
-            return -ENOMEM;
-        req->body[length] = '\0';
-    }
-    take(req);
-    if (weft_request_body_left(req) > 0)
-        rc = wait_for_body(req);
+    if (rc == 0 && req->body_streamed)
+        rc = -EINVAL;
+    if (rc == 0)
+        rc = collect(req);
     if (rc < 0)
         return rc;
     weft_connection_read_on(req->connection);
-    *ret_body = (weft_bytes){ req->body, (size_t)length };
+    req->body[req->body_taken] = '\0';
+    *ret_body = (weft_bytes){ req->body, (size_t)req->body_taken };
     return 0;
 }

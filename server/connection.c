@@ -90,7 +90,8 @@ static void refuse(weft_connection *c, int status, const char *words)
 /* The reply of the present request is made, and its arena still there: what now of the connection? */
 static void after_reply(weft_connection *c, weft_request *req)
 {
-    int64_t left = weft_request_body_left(req);
+    int64_t left = 0;
+    bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
     bool wants_continue = left > 0 && req->head.expects_continue && !req->sent_continue; /* it may come, or not: who knows */
     c->has_served = true;
     c->discard = left;
@@ -98,7 +99,7 @@ static void after_reply(weft_connection *c, weft_request *req)
     weft_request_free(req);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
-    if (c->must_close || wants_continue || left > WEFT_DISCARD_MAX || c->is_broken)
+    if (c->must_close || !is_known || wants_continue || left > WEFT_DISCARD_MAX || c->is_broken)
         linger(c);
     else
         set_state(c, WEFT_CONNECTION_IDLE);
@@ -292,7 +293,7 @@ static void on_broken(weft_connection *c)
 static void input_for_request(weft_connection *c)
 {
     weft_request_on_input(c->request);
-    if (c->input.size >= WEFT_READ_AHEAD)
+    if (c->state == WEFT_CONNECTION_HANDLING && c->input.size >= WEFT_READ_AHEAD)
         weft_transport_read_stop(&c->transport);
 }
 
@@ -327,10 +328,12 @@ static void take_end(weft_connection *c)
     if (c->state == WEFT_CONNECTION_LINGER) {
         if (c->transport.queued == 0)
             weft_connection_close(c, false);
-    } else if (c->state == WEFT_CONNECTION_HANDLING) {
-        weft_request_on_input(c->request);
-    } else {
+    } else if (c->state != WEFT_CONNECTION_HANDLING) {
         go_on(c);
+    } else if (c->request->reply == WEFT_REPLY_STREAM) {
+        weft_connection_close(c, false); /* who reads no further request, and may be reading no reply */
+    } else {
+        weft_request_on_input(c->request);
     }
 }
 
@@ -368,7 +371,9 @@ static void on_drained(weft_transport *t, int error)
             weft_connection_close(c, false);
         else
             weft_server_set_phase(c->server, c, WEFT_PHASE_LINGER);
-    } else if (c->state != WEFT_CONNECTION_HANDLING) {
+    } else if (c->state == WEFT_CONNECTION_HANDLING) {
+        weft_request_on_drained(c->request);
+    } else {
         go_on(c);
         weft_output_flush(c->server);
     }

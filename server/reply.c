@@ -14,11 +14,17 @@
 #include "lib/base/http_status.h"
 #include "lib/http/field.h"
 #include "lib/json/json.h"
-#include "server/request.h"
+#include "server/reply.h"
 
 #define TEXT_TYPE "text/plain; charset=utf-8"
 
-enum { HEAD_ROOM = 256, TEXT_ROOM = 512, TYPE_MAX = 1024 };
+enum {
+    HEAD_ROOM = 256,
+    TEXT_ROOM = 512,
+    TYPE_MAX = 1024,
+    FIELD_MAX = 16 * 1024,  /* a reply's field, bytes */
+    FIELDS_MAX = 32 * 1024, /* all of them, before the last: together they fit the output buffer */
+};
 
 static bool has_no_body(int status)
 {
@@ -66,14 +72,28 @@ struct head {
     int version_minor;
     const char *type; /* NULL for none */
     size_t type_size;
-    const struct weft_reply_field *fields;
-    size_t fields_size;
-    size_t length; /* of the body, announced unless the status has none */
+    const struct weft_reply_fields *fields; /* NULL for none */
+    enum weft_reply_framing framing;
+    int64_t length; /* of the body; announced by its framing, unless the status has none */
 };
+
+static char *put_framing(char *at, const struct head *h)
+{
+    if (has_no_body(h->status))
+        return at;
+    switch (h->framing) {
+    case WEFT_FRAMING_LENGTH:
+        return put_length(at, (size_t)h->length);
+    case WEFT_FRAMING_CHUNKED:
+        return PUT(at, "Transfer-Encoding: chunked\r\n");
+    default:
+        return at;
+    }
+}
 
 static void write_head(weft_connection *c, const struct head *h)
 {
-    size_t room = HEAD_ROOM + h->type_size + h->fields_size;
+    size_t room = HEAD_ROOM + h->type_size + (h->fields ? h->fields->size : 0);
     char *start = weft_output_room(c, room), *at = put_status(start, h->status);
     at = put(at, weft_server_date(c->server), WEFT_DATE_LINE);
     if (h->type && !has_no_body(h->status)) {
@@ -81,10 +101,9 @@ static void write_head(weft_connection *c, const struct head *h)
         at = put(at, h->type, h->type_size);
         at = PUT(at, "\r\n");
     }
-    if (!has_no_body(h->status))
-        at = put_length(at, h->length);
+    at = put_framing(at, h);
     at = put_connection(at, c, h->version_minor);
-    for (const struct weft_reply_field *field = h->fields; field; field = field->next)
+    for (const struct weft_reply_field *field = h->fields ? h->fields->first : NULL; field; field = field->next)
         at = put(at, field->line, field->size);
     at = PUT(at, "\r\n");
     weft_output_take(c, (size_t)(at - start));
@@ -92,39 +111,39 @@ static void write_head(weft_connection *c, const struct head *h)
 
 /* ---- the one way to reply ---- */
 
-static int check(weft_request *req, int status, size_t size)
+int weft_reply_begin(weft_request *req, int status, const char *type, enum weft_reply_framing framing, int64_t length)
 {
-    if (req->has_reply)
-        return -EALREADY;
-    if (status < 200 || status > 599 || (has_no_body(status) && size > 0))
-        return -EINVAL;
-    return 0;
-}
-
-static int reply(weft_request *req, int status, const char *type, const void *data, size_t size)
-{
-    int rc = check(req, status, size);
     size_t type_size = type ? strlen(type) : 0;
-    if (rc < 0)
-        return rc;
+    if (req->reply != WEFT_REPLY_NONE)
+        return -EALREADY;
+    if (status < 200 || status > 599 || (has_no_body(status) && (framing != WEFT_FRAMING_LENGTH || length > 0)))
+        return -EINVAL;
     if (type_size > TYPE_MAX || (type && !weft_http_is_field_value(type, type_size)))
         return -EINVAL;
     weft_connection *c = req->connection;
-    req->has_reply = true;
+    req->reply = WEFT_REPLY_WHOLE;
     req->status = status;
     c->server->counts.replies++;
+    if (framing == WEFT_FRAMING_CLOSE)
+        c->must_close = true;
     write_head(c, &(struct head){
                       .status = status,
                       .version_minor = req->head.version_minor,
                       .type = type,
                       .type_size = type_size,
-                      .fields = req->fields,
-                      .fields_size = req->fields_size,
-                      .length = size,
+                      .fields = &req->fields,
+                      .framing = framing,
+                      .length = length,
                   });
-    if (size > 0 && req->head.method_id != WEFT_HTTP_HEAD)
-        weft_output_write(c, data, size);
     return 0;
+}
+
+static int reply(weft_request *req, int status, const char *type, const void *data, size_t size)
+{
+    int rc = weft_reply_begin(req, status, type, WEFT_FRAMING_LENGTH, (int64_t)size);
+    if (rc == 0 && size > 0 && req->head.method_id != WEFT_HTTP_HEAD)
+        weft_output_write(req->connection, data, size);
+    return rc;
 }
 
 /* ---- public ---- */
@@ -171,7 +190,7 @@ static int format_text(weft_request *req, weft_bytes *ret_text, const char *form
 
 int weft_reply_text(weft_request *req, int status, const char *format, ...)
 {
-    if (req->has_reply)
+    if (req->reply != WEFT_REPLY_NONE)
         return -EALREADY;
     weft_bytes text;
     va_list args;
@@ -200,7 +219,7 @@ static void pack(void *arg)
 
 int weft_reply_json(weft_request *req, int status, const char *pack_format, ...)
 {
-    if (req->has_reply)
+    if (req->reply != WEFT_REPLY_NONE)
         return -EALREADY;
     struct pack p = { .req = req, .format = pack_format };
     va_list args;
@@ -214,7 +233,7 @@ int weft_reply_json(weft_request *req, int status, const char *pack_format, ...)
 int weft_reply_redirect(weft_request *req, int status, const char *location)
 {
     bool is_redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
-    if (req->has_reply)
+    if (req->reply != WEFT_REPLY_NONE)
         return -EALREADY;
     if (!is_redirect || !*location)
         return -EINVAL;
@@ -231,17 +250,13 @@ static bool is_ours(const char *name, size_t size)
     return false;
 }
 
-int weft_set_header(weft_request *req, const char *name, const char *value)
+int weft_reply_add_field(weft_request *req, struct weft_reply_fields *fields, const char *name, const char *value)
 {
     size_t name_size = strlen(name), value_size = strlen(value);
-    if (req->has_reply)
-        return -EALREADY;
     if (!weft_http_is_token(name, name_size) || !weft_http_is_field_value(value, value_size) || is_ours(name, name_size) ||
-        name_size + value_size > WEFT_HTTP_HEAD_MAX || req->fields_size > WEFT_OUTPUT_SIZE / 2)
+        name_size + value_size > FIELD_MAX || fields->size > FIELDS_MAX)
         return -EINVAL;
     size_t size = name_size + value_size + 4;
-    if (req->fields_size + size > WEFT_OUTPUT_SIZE / 2)
-        return -EINVAL;
     struct weft_reply_field *field = weft_arena_alloc(&req->arena, sizeof *field + size);
     if (!field)
         return -ENOMEM;
@@ -251,10 +266,17 @@ int weft_set_header(weft_request *req, const char *name, const char *value)
     at = PUT(at, ": ");
     at = put(at, value, value_size);
     PUT(at, "\r\n");
-    *req->fields_end = field;
-    req->fields_end = &field->next;
-    req->fields_size += size;
+    if (!fields->end)
+        fields->end = &fields->first;
+    *fields->end = field;
+    fields->end = &field->next;
+    fields->size += size;
     return 0;
+}
+
+int weft_set_header(weft_request *req, const char *name, const char *value)
+{
+    return req->reply == WEFT_REPLY_NONE ? weft_reply_add_field(req, &req->fields, name, value) : -EALREADY;
 }
 
 /* ---- errors ---- */
@@ -295,7 +317,7 @@ void weft_reply_refusal(weft_connection *c, int status, const char *words)
                       .version_minor = 1,
                       .type = TEXT_TYPE,
                       .type_size = sizeof TEXT_TYPE - 1,
-                      .length = size,
+                      .length = (int64_t)size,
                   });
     weft_output_write(c, text, size);
 }

@@ -23,15 +23,8 @@ static weft_request *allocate(weft_server *server)
     weft_request *req = weft_arena_alloc(&arena, sizeof *req);
     if (!req)
         return NULL;
-    memset(req, 0, offsetof(weft_request, match));
-    req->is_open = req->has_reply = req->sent_continue = false;
-    req->status = 0;
-    req->fields = NULL;
-    req->fields_end = &req->fields;
-    req->fields_size = 0;
-    req->body = NULL;
-    req->body_size = 0;
-    req->body_wait = NULL;
+    memset(req, 0, offsetof(weft_request, match)); /* the match and the group are filled in by others */
+    memset(&req->is_open, 0, sizeof *req - offsetof(weft_request, is_open));
     req->arena = arena;
     return req;
 }
@@ -54,10 +47,6 @@ static int read_head(weft_request *req, size_t head_size, int field_count, const
                                 ret_reason);
     if (rc != 0)
         return rc;
-    if (req->head.is_chunked) {
-        *ret_reason = "a chunked body: this server takes bodies with Content-Length";
-        return 411;
-    }
     if (req->head.expects_unknown) {
         *ret_reason = "an expectation that cannot be met";
         return 417;
@@ -83,6 +72,7 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
 void weft_request_free(weft_request *req)
 {
     weft_arena arena = req->arena; /* the request lies in it */
+    req->connection->server->buffered -= req->buffered;
     weft_arena_free(&arena);
 }
 
@@ -152,13 +142,23 @@ static void log_failure(const weft_request *req, int rc, int status)
         weft_log(WEFT_LOG_WARNING, "%s %s: %s", req->head.method, req->path, weft_strerror(rc));
 }
 
+/* A stream that went wrong ends without a false end. Where only the close tells the end, a reset tells that it is none. */
+static void cut(weft_request *req)
+{
+    req->connection->must_close = true;
+    weft_output_flush(req->connection->server);
+    weft_connection_close(req->connection, req->framing == WEFT_FRAMING_CLOSE);
+}
+
 /* What the handler leaves unsaid is said now; from here on the reply is what it is. */
 static void seal(weft_request *req, int rc)
 {
     weft_server *server = req->connection->server;
     if (rc == WEFT_ECANCELED && server->stop_stage == WEFT_CANCELLING)
         server->counts.cancelled++;
-    if (req->has_reply) {
+    if (req->reply == WEFT_REPLY_STREAM && !weft_reply_end_stream(req, rc))
+        cut(req);
+    if (req->reply != WEFT_REPLY_NONE) {
         if (rc < 0 && rc != WEFT_ECANCELED && rc != WEFT_EGONE)
             weft_log(WEFT_LOG_ERROR, "%s %s: after its reply: %s", req->head.method, req->path,
                      *weft_error_trail() ? weft_error_trail() : weft_strerror(rc));
@@ -205,6 +205,8 @@ void weft_request_on_gone(weft_request *req)
 {
     if (req->body_wait)
         weft_wait_settle(req->body_wait, WEFT_EGONE);
+    if (req->write_wait)
+        weft_wait_settle(req->write_wait, WEFT_EGONE);
     if (req->is_open && !req->route->finish_when_client_leaves)
         weft_scope_cut(&req->group.scope, WEFT_ECANCELED, false);
 }

@@ -9,6 +9,7 @@
 
 #include <weft/request.h>
 
+#include "lib/http/chunked.h"
 #include "lib/http/head.h"
 #include "lib/http/target.h"
 #include "server/connection.h"
@@ -20,6 +21,16 @@ struct weft_reply_field {
     char line[];
 };
 
+struct weft_reply_fields {
+    struct weft_reply_field *first, **end;
+    size_t size; /* bytes of their lines */
+};
+
+enum weft_reply_kind { WEFT_REPLY_NONE, WEFT_REPLY_WHOLE, WEFT_REPLY_STREAM };
+
+/* How the end of a reply's body is told. */
+enum weft_reply_framing { WEFT_FRAMING_LENGTH, WEFT_FRAMING_CHUNKED, WEFT_FRAMING_CLOSE };
+
 struct weft_request {
     weft_connection *connection;
     const weft_route_target *route;
@@ -30,14 +41,25 @@ struct weft_request {
     weft_route_match match;
     weft_group group; /* the request's: opened around the handler */
     bool is_open;     /* the group is */
-    bool has_reply;
-    bool sent_continue;
-    int status; /* of the reply */
-    struct weft_reply_field *fields, **fields_end;
-    size_t fields_size; /* bytes of their lines */
 
-    char *body;        /* collected so far; NULL before weft_body */
-    int64_t body_size; /* bytes of it that have come */
+    enum weft_reply_kind reply;
+    enum weft_reply_framing framing; /* of a streamed one */
+    bool stream_failed;              /* it must be cut */
+    int status;
+    struct weft_reply_fields fields, trailers;
+    int64_t stream_left; /* of a declared length */
+    size_t unyielded;    /* bytes written since the writer last let others run */
+    weft_wait *write_wait;
+
+    bool sent_continue;
+    bool body_ended, body_failed, body_streamed;
+    struct weft_chunked *chunked;
+    int64_t run_left;   /* bytes at the front of the input that are payload */
+    int64_t body_taken; /* bytes of payload taken off the input */
+    char *body;         /* collected by weft_body */
+    size_t body_room;
+    size_t buffered; /* of the loop's budget */
+    weft_duration body_waited;
     weft_wait *body_wait;
 };
 
@@ -54,11 +76,21 @@ void weft_request_run(weft_request *req);
 /* Gives the arena, and the request in it, back. */
 void weft_request_free(weft_request *req);
 
-/* Bytes of its body that nobody has taken from the connection's input. */
+/* Bytes of a body of declared length that nobody has taken from the connection's input. */
 int64_t weft_request_body_left(const weft_request *req);
 
-/* Unread bytes have come, or the peer's end. On the loop's stack. */
+/* At the request's end: passes over what is left of its body, as far as it has come; *ret_left bytes are still to come. False
+ * if it is not known where the body ends: then the connection must close. */
+bool weft_request_skip_body(weft_request *req, int64_t *ret_left);
+
+/* Unread bytes have come, or the peer's end. On the loop's stack; the request may be over when this returns. */
 void weft_request_on_input(weft_request *req);
+
+/* What was queued has been sent. */
+void weft_request_on_drained(weft_request *req);
+
+/* A streamed reply ends, the handler having returned rc: true if it ends well, false if it must be cut. */
+bool weft_reply_end_stream(weft_request *req, int rc);
 
 /* The connection is broken, or is being closed: cancels the handler, unless it is to finish, and ends a wait for the body. */
 void weft_request_on_gone(weft_request *req);

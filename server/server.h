@@ -60,6 +60,7 @@ typedef struct weft_server {
     size_t max_connections;
     weft_list phases[WEFT_PHASES];
     weft_duration phase_limits[WEFT_PHASES];
+    size_t buffered;   /* bytes that bodies hold, of the budget */
     weft_list writing; /* connections with queued output, the one that has waited longest first */
     weft_timer sweep;
 

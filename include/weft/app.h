@@ -33,7 +33,7 @@ typedef int weft_handler(weft_request *req);
 typedef struct weft_route_options {
     size_t struct_size;
     weft_duration timeout; /* from the request's head to the end of the handler; 0 is the app's (300 s); WEFT_NO_LIMIT */
-    int64_t body_limit;    /* bytes; 0 is the app's (1 MiB); a larger body is answered 413 */
+    int64_t body_limit;    /* bytes; 0 is the app's (1 MiB); WEFT_NO_LIMIT; a larger body is answered 413 */
     size_t stack_size;     /* of the handler's task: 16 KiB to 8 MiB; 0 is 64 KiB */
     const char *name;      /* for logs and reports; NULL is the pattern. Borrowed until weft_app_free */
     bool finish_when_client_leaves; /* let the handler run on when the client has gone; else it is cancelled */
@@ -83,6 +83,7 @@ typedef struct weft_app_options {
     weft_duration body_timeout;       /* a body of which nothing comes (30 s) */
     weft_duration write_timeout;      /* a write of which nothing goes (30 s) */
     int64_t body_limit;               /* the routes' default, bytes (1 MiB) */
+    size_t buffer_budget; /* what the bodies of all requests of a loop may hold together, bytes (256 MiB); past it 503 */
     size_t request_line_limit, field_limit, head_limit; /* bytes (8 KiB, 8 KiB, 16 KiB) */
     int field_count_limit;                              /* (100) */
 } weft_app_options;

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -49,9 +50,10 @@ class Package:
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 
-    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False):
+    def build(self, program, sources, *, compiler=('gcc', *STRICT), static=False, needs=()):
         """What the compiler complains of, '' for nothing."""
         link = self.flags('--cflags', '--libs', *(['--static'] if static else []))
+        link += ['-l' + name.removeprefix('lib') for name in needs]
         # Not from the top of the tree, so that nothing of it is found.
         done = subprocess.run([*compiler, *sources, '-o', program, *link], cwd=self.folder, capture_output=True,
                               text=True, timeout=120)  # fmt: skip
@@ -166,7 +168,8 @@ def test_an_example_builds(name, package, tmp_path):
         embed = [sys.executable, page.parent / 'embed.py', '%s_%s' % (name, page.stem), page]
         pages.append(tmp_path / (page.stem + '.c'))
         pages[-1].write_bytes(subprocess.run(embed, check=True, capture_output=True).stdout)
-    assert package.build(tmp_path / name, [*programs()[name], *pages]) == ''
+    needs = re.findall(r'needs: (\S+)', ''.join(path.read_text() for path in programs()[name]))  # beside Weft, by pkg-config
+    assert package.build(tmp_path / name, [*programs()[name], *pages], needs=needs) == ''
 
 
 def free_port():

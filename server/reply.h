@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* What reply.c and stream.c share: making the head of a reply, and lists of fields. */
+#ifndef WEFT_SERVER_REPLY_H
+#define WEFT_SERVER_REPLY_H
+
+#include "server/request.h"
+
+/* Writes the head of the one reply and notes that it is made. 0, or as weft_reply_bytes. `length` of the body in bytes; it is
+ * announced only with WEFT_FRAMING_LENGTH. */
+int weft_reply_begin(weft_request *req, int status, const char *type, enum weft_reply_framing framing, int64_t length);
+
+/* Checks a field and adds its line. 0, -EINVAL, -ENOMEM. */
+int weft_reply_add_field(weft_request *req, struct weft_reply_fields *fields, const char *name, const char *value);
+
+#endif

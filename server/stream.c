@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Streamed replies: a head, then pieces as the handler writes them, chunked or of a declared length.
+ *
+ * Pieces are gathered in the loop's output buffer like everything else. A writer whose client does not keep up parks until what
+ * was queued has been sent; one whose client does is still sent through the scheduler after YIELD_AFTER bytes, so that one
+ * download cannot hold the loop. A stream that ends wrongly is cut, and never gets a false end: no last chunk, no padding.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/check.h"
+#include "lib/http/chunked.h"
+#include "lib/http/field.h"
+#include "server/reply.h"
+
+enum { YIELD_AFTER = 256 * 1024 };
+
+int weft_reply_stream(weft_request *req, int status, const char *type, int64_t length)
+{
+    if (length < -1)
+        return -EINVAL;
+    enum weft_reply_framing framing = length >= 0                    ? WEFT_FRAMING_LENGTH
+                                      : req->head.version_minor == 1 ? WEFT_FRAMING_CHUNKED
+                                                                     : WEFT_FRAMING_CLOSE;
+    int rc = weft_reply_begin(req, status, type, framing, length);
+    if (rc < 0)
+        return rc;
+    req->reply = WEFT_REPLY_STREAM;
+    req->framing = framing;
+    req->stream_left = length;
+    weft_timer_clear(&weft_scope_own(&req->group.scope)->timer); /* the route's deadline is for the head of a reply */
+    return 0;
+}
+
+struct stream_wait {
+    weft_wait wait;
+    weft_request *req;
+};
+
+static void withdraw(weft_wait *wait)
+{
+    CONTAINER_OF(wait, struct stream_wait, wait)->req->write_wait = NULL;
+}
+
+void weft_request_on_drained(weft_request *req)
+{
+    if (req->write_wait)
+        weft_wait_settle(req->write_wait, 0);
+}
+
+/* After a piece: waits for a slow client, and lets others run beside a fast one. */
+static int keep_pace(weft_request *req, size_t size)
+{
+    weft_connection *c = req->connection;
+    req->unyielded += size;
+    if (req->unyielded < YIELD_AFTER && c->transport.queued <= WEFT_OUTPUT_HIGH)
+        return 0;
+    req->unyielded = 0;
+    weft_output_flush(c->server);
+    if (weft_request_gone(req))
+        return WEFT_EGONE;
+    if (c->transport.queued <= WEFT_OUTPUT_HIGH)
+        return weft_yield();
+    struct stream_wait wait = { .wait = WEFT_WAIT("write", req, withdraw), .req = req };
+    req->write_wait = &wait.wait;
+    return weft_wait_park(&wait.wait);
+}
+
+static void write_piece(weft_request *req, const void *data, size_t size)
+{
+    weft_connection *c = req->connection;
+    if (req->framing != WEFT_FRAMING_CHUNKED) {
+        weft_output_write(c, data, size);
+        return;
+    }
+    char line[WEFT_CHUNK_HEAD_MAX];
+    weft_output_write(c, line, weft_chunk_head(line, size));
+    weft_output_write(c, data, size);
+    weft_output_write(c, WEFT_CHUNK_END, 2);
+}
+
+static int begin_by_default(weft_request *req)
+{
+    return req->reply == WEFT_REPLY_NONE    ? weft_reply_stream(req, 200, "application/octet-stream", -1)
+           : req->reply == WEFT_REPLY_WHOLE ? -EALREADY
+                                            : 0;
+}
+
+int weft_write(weft_request *req, const void *data, size_t size)
+{
+    int rc = weft_wait_check("write");
+    if (rc == WEFT_ECANCELED && weft_request_gone(req))
+        return WEFT_EGONE;
+    if (rc == 0)
+        rc = begin_by_default(req);
+    if (rc < 0)
+        return rc;
+    if (req->write_wait)
+        return -EBUSY;
+    if (weft_request_gone(req))
+        return WEFT_EGONE;
+    if (req->framing == WEFT_FRAMING_LENGTH && (int64_t)size > req->stream_left) {
+        req->stream_failed = true;
+        return weft_fail(-EMSGSIZE, "%zu bytes written, where %lld of the promised length are left", size,
+                         (long long)req->stream_left);
+    }
+    if (req->framing == WEFT_FRAMING_LENGTH)
+        req->stream_left -= (int64_t)size;
+    if (size > 0 && req->head.method_id != WEFT_HTTP_HEAD)
+        write_piece(req, data, size);
+    return keep_pace(req, size);
+}
+
+int weft_set_trailer(weft_request *req, const char *name, const char *value)
+{
+    if (req->reply != WEFT_REPLY_STREAM || req->framing != WEFT_FRAMING_CHUNKED)
+        return -EINVAL;
+    return weft_reply_add_field(req, &req->trailers, name, value);
+}
+
+static void write_last_chunk(weft_request *req)
+{
+    weft_connection *c = req->connection;
+    weft_output_write(c, "0\r\n", 3);
+    for (const struct weft_reply_field *field = req->trailers.first; field; field = field->next)
+        weft_output_write(c, field->line, field->size);
+    weft_output_write(c, "\r\n", 2);
+}
+
+bool weft_reply_end_stream(weft_request *req, int rc)
+{
+    bool is_short = req->framing == WEFT_FRAMING_LENGTH && req->stream_left > 0;
+    bool is_head = req->head.method_id == WEFT_HTTP_HEAD;
+    if (rc >= 0 && !req->stream_failed && (!is_short || is_head)) {
+        if (req->framing == WEFT_FRAMING_CHUNKED && !is_head)
+            write_last_chunk(req);
+        return true;
+    }
+    if (rc >= 0 && is_short && !req->stream_failed)
+        weft_log(WEFT_LOG_ERROR, "%s %s: %lld bytes of the promised length were not written: the connection is cut",
+                 req->head.method, req->path, (long long)req->stream_left);
+    return false;
+}
