@@ -170,6 +170,51 @@ static int test_queue(void)
     return in_real_time(queue_much_both);
 }
 
+/* Small sends while others are on their way: blocks that are with libuv must not be filled up, and nothing may overtake. */
+static void send_while_draining(bool is_tcp)
+{
+    enum { SIZE = 6 * 1024 * 1024, PIECE = 700 };
+    char *data = malloc(SIZE);
+    probe_pattern(data, SIZE);
+    probe a, b;
+    open_pair(&a, &b, is_tcp);
+    a.stops_itself = true;
+    size_t queued_high = 0;
+    for (size_t sent = 0, i = 0; sent < SIZE; i++) {
+        size_t size = SIZE - sent < PIECE ? SIZE - sent : PIECE;
+        struct iovec part = { data + sent, size };
+        int64_t taken = probe_try(&b, part.iov_base, size);
+        if (taken < (int64_t)size)
+            WEFT_CHECK(weft_transport_queue(&b.t, &part, 1, taken > 0 ? (size_t)taken : 0) == 0);
+        sent += size;
+        queued_high = b.t.queued > queued_high ? b.t.queued : queued_high;
+        if (b.t.queued > 100 * 1024 || (b.t.queued > 0 && i % 8 == 0)) {
+            probe_read(&a);
+            WEFT_CHECK(weft_sleep(0) == 0 && (i % 64 || weft_sleep(WEFT_MILLISECOND) == 0));
+        }
+    }
+    WEFT_CHECK(queued_high > 0 && b.drains > 0);
+    a.stops_itself = false;
+    probe_read(&a);
+    WAIT_UNTIL(a.got_size == SIZE && b.t.queued == 0);
+    WEFT_CHECK(memcmp(a.got, data, SIZE) == 0);
+    close_pair(&a, &b);
+    free(data);
+}
+
+static int send_while_draining_both(void *arg)
+{
+    (void)arg;
+    send_while_draining(true);
+    send_while_draining(false);
+    return 0;
+}
+
+static int test_send_while_draining(void)
+{
+    return in_real_time(send_while_draining_both);
+}
+
 /* Two that echo to each other: sends from input events, back-pressure in both directions. */
 static int echo_both(void *arg)
 {
@@ -674,6 +719,7 @@ static int test_memory_runs_out(void)
 static const weft_test tests[] = {
     { .name = "transports exchange bytes", .plain = test_exchange },
     { .name = "transports queue, drain and end in order", .plain = test_queue },
+    { .name = "sends while others are on their way", .plain = test_send_while_draining },
     { .name = "transports echo from input events", .plain = test_echo },
     { .name = "resets are told from ends", .plain = test_resets },
     { .name = "closing in every state", .plain = test_closes },

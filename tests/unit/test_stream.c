@@ -210,6 +210,29 @@ static int test_back_pressure(void)
     return 0;
 }
 
+/* Reading ahead goes on before all of it has been read. */
+static int test_reads_ahead_again(void)
+{
+    static char data[80000], got[80000];
+    fill(data, sizeof data);
+    weft_stream *a, *b;
+    WEFT_TRY(weft_stream_pair(&a, &b, 1000));
+    struct job writer = { .s = a, .data = data, .size = sizeof data, .ended = -1 };
+    WEFT_GROUP (g) {
+        weft_go(&g, write_job, &writer);
+        WEFT_CHECK(weft_stream_read(b, got, 1) == 1);
+        WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0 && writer.ended == -1);
+        WEFT_CHECK(weft_stream_read(b, got + 1, 20000) == 20000);
+        WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0 && writer.ended == -1); /* more than the half is there */
+        WEFT_CHECK(weft_stream_read(b, got + 20001, 20000) == 20000);
+        WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0 && writer.ended == 2 * WEFT_SECOND);
+    }
+    weft_stream_close(a);
+    WEFT_CHECK(read_all(b, got + 40001, 39999) == 39999 && memcmp(got, data, sizeof data) == 0);
+    weft_stream_close(b);
+    return g.result;
+}
+
 /* ---- cut short ---- */
 
 static int test_cut_read_loses_nothing(void)
@@ -261,6 +284,51 @@ static int test_cut_write(void)
     WEFT_CHECK(read_all(b, got, sizeof got) == 0);
     weft_stream_close(b);
     return g.result;
+}
+
+/* A reason that comes when a part has been sent and the writer was woken for the next: it must not park again. */
+struct late {
+    struct job writer;
+    bool main_was_cut;
+};
+
+static int cut_between_parts(void *arg)
+{
+    static char data[300 * 1024], got[100 * 1024];
+    struct late *late = arg;
+    weft_stream *a, *b;
+    WEFT_TRY(weft_stream_pair(&a, &b, 1000));
+    *late = (struct late){ .writer = { .s = a, .data = data, .size = sizeof data } };
+    WEFT_GROUP (g) {
+        weft_go(&g, write_job, &late->writer);
+        size_t size = 0;
+        int64_t n = 1;
+        while (n > 0 && size < 70 * 1024) { /* the first part and some of the second */
+            n = weft_stream_read(b, got + size, sizeof got - size);
+            size += n > 0 ? (size_t)n : 0;
+        }
+        if (n < 0 || weft_sleep(WEFT_HOUR) < 0 || weft_cancelled())
+            late->main_was_cut = true;
+        weft_stream_close(b);
+    }
+    weft_stream_close(a);
+    return 0;
+}
+
+static int test_cut_between_parts(void)
+{
+    struct late late;
+    int cut = 0;
+    weft_test_report report = { .waits = 1 };
+    for (uint64_t n = 1; n <= report.waits; n++) {
+        weft_test_run(cut_between_parts, &late, &report, .cancel_at = n, .cancel_when = WEFT_CANCEL_WOKEN, .quiet = true);
+        if (late.main_was_cut || !report.struck || late.writer.result != WEFT_ECANCELED)
+            continue;
+        cut++;
+        WEFT_CHECK(late.writer.ended < WEFT_SECOND);
+    }
+    WEFT_CHECK(cut > 0);
+    return 0;
 }
 
 static int test_close_while_waiting(void)
@@ -585,8 +653,10 @@ static const weft_test tests[] = {
     { .name = "every size through every capacity", .body = test_sizes },
     { .name = "a close after a write loses nothing", .body = test_close_loses_nothing },
     { .name = "back-pressure and the limit of reading ahead", .body = test_back_pressure },
+    { .name = "reading ahead goes on below the half", .body = test_reads_ahead_again },
     { .name = "a read cut short loses nothing", .body = test_cut_read_loses_nothing },
     { .name = "a write cut short, and the next one", .body = test_cut_write },
+    { .name = "a write cut short between two parts", .plain = test_cut_between_parts },
     { .name = "a close while tasks wait", .body = test_close_while_waiting },
     { .name = "a close between wake-up and the next step", .plain = test_close_races },
     { .name = "the peer resets", .body = test_peer_resets },
