@@ -173,8 +173,9 @@ static int begin_chunk(weft_chunked *c)
         c->state = TRAILERS;
         return 0;
     }
-    if (__builtin_add_overflow(c->declared, (int64_t)c->left, &c->declared))
+    if (c->left > (uint64_t)(INT64_MAX - c->declared))
         return refuse(c, -413, "a chunked body beyond measure");
+    c->declared += (int64_t)c->left;
     c->state = PAYLOAD;
     return 0;
 }

@@ -78,6 +78,7 @@ def test_layers_object(path, text, expected):
     ('include/weft/a.h', '#include <stdint.h>\n#include <weft/base.h>', False),
     ('lib/task/a.c', '#include <uv.h>', False),
     ('lib/http/head.c', '#include <llhttp.h>', False),
+    ('lib/http/chunked.c', '#include <llhttp.h>', False),
     ('lib/json/a.c', '#include <jansson.h>', False),
     ('bench/peer.c', '#include <uv.h>', False),
 ])  # fmt: skip
