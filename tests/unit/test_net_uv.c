@@ -188,7 +188,7 @@ static void send_while_draining(bool is_tcp)
             WEFT_CHECK(weft_transport_queue(&b.t, &part, 1, taken > 0 ? (size_t)taken : 0) == 0);
         sent += size;
         queued_high = b.t.queued > queued_high ? b.t.queued : queued_high;
-        if (b.t.queued > 100 * 1024 || (b.t.queued > 0 && i % 8 == 0)) {
+        if (b.t.queued > 400 * 1024 || (b.t.queued > 0 && i % 16 == 0)) {
             probe_read(&a);
             WEFT_CHECK(weft_sleep(0) == 0 && (i % 64 || weft_sleep(WEFT_MILLISECOND) == 0));
         }
