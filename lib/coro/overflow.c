@@ -15,13 +15,22 @@ static _Thread_local weft_overflow_watch *here;
 static pthread_once_t installed = PTHREAD_ONCE_INIT;
 static struct sigaction former_segv, former_bus;
 
+/* A fault repeats when the handler returns, and kills; a signal that was sent has to be sent again. */
+static void take_default(int number, const siginfo_t *info)
+{
+    sigaction(number, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+    if (info->si_code <= 0)
+        raise(number);
+}
+
 static void pass_on(const struct sigaction *former, int number, siginfo_t *info, void *context)
 {
+    bool was_sent = info->si_code <= 0;
     if (former->sa_flags & SA_SIGINFO)
         former->sa_sigaction(number, info, context);
-    else if (former->sa_handler == SIG_DFL || former->sa_handler == SIG_IGN)
-        sigaction(number, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL); /* the fault repeats, and kills */
-    else
+    else if (former->sa_handler == SIG_DFL || (former->sa_handler == SIG_IGN && !was_sent))
+        take_default(number, info);
+    else if (former->sa_handler != SIG_IGN)
         former->sa_handler(number);
 }
 
@@ -29,7 +38,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
 {
     weft_overflow_watch *watch = here;
     if (watch && watch->report(watch->context, info->si_addr))
-        sigaction(number, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+        take_default(number, info);
     else
         pass_on(number == SIGBUS ? &former_bus : &former_segv, number, info, context);
 }

@@ -154,11 +154,11 @@ static void check_cut(call_fn *call, struct bench *b)
         }
     }
     WEFT_GROUP (others) {
-        WEFT_TIMEOUT (outer, WEFT_NO_LIMIT) {
-            weft_go(&others, cancel_scope_later, &outer);
-            WEFT_TIMEOUT (inner, 20 * MS) {
+        WEFT_TIMEOUT (around, WEFT_NO_LIMIT) {
+            weft_go(&others, cancel_scope_later, &around);
+            WEFT_TIMEOUT (within, 20 * MS) {
                 WEFT_CHECK(call(b) == WEFT_ECANCELED);
-                WEFT_CHECK(outer.cancelled && !inner.cancelled && !inner.expired);
+                WEFT_CHECK(around.cancelled && !within.cancelled && !within.expired);
             }
         }
     }
@@ -373,8 +373,8 @@ static int sleep_turn(void)
     struct turn turn = { 0 };
     WEFT_GROUP (g) {
         weft_duration start = weft_now();
-        WEFT_TIMEOUT (limit, WEFT_NO_LIMIT) {
-            weft_go(&g, cancel_scope_later, &limit); /* its sleep is set later, and so struck later */
+        WEFT_TIMEOUT (later, WEFT_NO_LIMIT) {
+            weft_go(&g, cancel_scope_later, &later); /* its sleep is set later, and so struck later */
             turn.rc = weft_sleep(10 * MS);
             turn.next_rc = weft_yield();
             WEFT_CHECK(weft_now() == start + 10 * MS);

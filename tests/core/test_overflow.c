@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* The report of a stack overflow, by real ones; and that other faults are passed on. */
+#include <pthread.h>
+
+#include "tests/core/child.h"
+#include "tests/core/tools.h"
+
+/* Uses the stack up in small frames; the compiler cannot make a loop of it. */
+static __attribute__((noinline)) int recurse(volatile int *depth)
+{
+    volatile char frame[256];
+    frame[0] = (char)++*depth;
+    int below = *depth < 1 << 30 ? recurse(depth) : 0;
+    return below + frame[0];
+}
+
+static int dive(void *arg)
+{
+    volatile int depth = 0;
+    (void)arg;
+    return recurse(&depth);
+}
+
+enum { DIVE_LINE = __LINE__ + 6 }; /* where dive is started, below */
+
+static int start_diver(void *arg)
+{
+    WEFT_GROUP (g, .stack_size = *(size_t *)arg) {
+        weft_go(&g, sleep_long, NULL);
+        weft_go(&g, dive, NULL);
+    }
+    return g.result;
+}
+
+static int overflow_default(void)
+{
+    size_t size = 0;
+    return weft_run(start_diver, &size);
+}
+
+static int overflow_1_mib(void)
+{
+    size_t size = 1 << 20;
+    return weft_run(start_diver, &size);
+}
+
+static void *run_in_thread(void *arg)
+{
+    weft_run(start_diver, arg);
+    return NULL;
+}
+
+static int sleep_a_second(void *arg)
+{
+    (void)arg;
+    return weft_sleep(WEFT_SECOND);
+}
+
+static int overflow_in_a_second_loop(void)
+{
+    pthread_t thread;
+    size_t size = 16384;
+    if (pthread_create(&thread, NULL, run_in_thread, &size) != 0)
+        return 1;
+    weft_run(sleep_a_second, NULL);
+    return 1;
+}
+
+static void check_report(int (*body)(void), const char *size)
+{
+    char words[200];
+    child c = child_run(body);
+    snprintf(words, sizeof words, "test_overflow.c:%d: its stack is %s KiB", DIVE_LINE, size);
+    bool ok = child_was_killed_by(&c, SIGSEGV) && strstr(c.error, "weft: stack overflow in task dive started at ") &&
+              strstr(c.error, words);
+    WEFT_CHECK(ok);
+    if (!ok)
+        child_print(&c);
+}
+
+static int overflow_is_reported(void)
+{
+    check_report(overflow_default, "64");
+    check_report(overflow_1_mib, "1024");
+    check_report(overflow_in_a_second_loop, "16");
+    return 0;
+}
+
+/* ---- other faults ---- */
+
+static int *volatile nowhere = (int *)16;
+
+static int touch_nowhere_task(void *arg)
+{
+    (void)arg;
+    return ++*nowhere;
+}
+
+static int fault_in_a_task(void)
+{
+    return weft_run(touch_nowhere_task, NULL);
+}
+
+static int fault_outside(void)
+{
+    if (weft_run(succeed, NULL) != 0)
+        return 1;
+    return touch_nowhere_task(NULL);
+}
+
+static int send_segv_task(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGSEGV);
+    return 3;
+}
+
+static int segv_that_was_sent(void)
+{
+    return weft_run(send_segv_task, NULL);
+}
+
+static int segv_that_is_ignored(void)
+{
+    signal(SIGSEGV, SIG_IGN);
+    return weft_run(send_segv_task, NULL);
+}
+
+static void check_passed_on(int (*body)(void))
+{
+    child c = child_run(body);
+    /* The address sanitizer, whose handler comes next, exits with 1 after a report of its own. */
+    bool ok = !strstr(c.error, "stack overflow in task") &&
+              (child_was_killed_by(&c, SIGSEGV) || (tools_is_sanitizer() && strstr(c.error, "SEGV")));
+    WEFT_CHECK(ok);
+    if (!ok)
+        child_print(&c);
+}
+
+static int other_faults_are_passed_on(void)
+{
+    check_passed_on(fault_in_a_task);
+    check_passed_on(fault_outside);
+    check_passed_on(segv_that_was_sent);
+    child c = child_run(segv_that_is_ignored);
+    WEFT_CHECK(child_exited_with(&c, 3));
+    return 0;
+}
+
+static void former_with_info(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    _exit(number == SIGSEGV && info->si_addr == (void *)nowhere ? 42 : 1);
+}
+
+static void former_plain(int number)
+{
+    _exit(number == SIGSEGV ? 43 : 1);
+}
+
+static int fault_with_former_handler(void)
+{
+    sigaction(SIGSEGV, &(struct sigaction){ .sa_sigaction = former_with_info, .sa_flags = SA_SIGINFO }, NULL);
+    return weft_run(touch_nowhere_task, NULL);
+}
+
+static int fault_with_plain_handler(void)
+{
+    sigaction(SIGSEGV, &(struct sigaction){ .sa_handler = former_plain }, NULL);
+    return weft_run(touch_nowhere_task, NULL);
+}
+
+static int former_handlers_are_called(void)
+{
+    child c = child_run(fault_with_former_handler);
+    WEFT_CHECK(child_exited_with(&c, 42));
+    c = child_run(fault_with_plain_handler);
+    WEFT_CHECK(child_exited_with(&c, 43));
+    return 0;
+}
+
+static int signal_stack_is_put_back(void)
+{
+    static char own[64 * 1024];
+    stack_t mine = { .ss_sp = own, .ss_size = sizeof own }, before, after;
+    WEFT_CHECK(sigaltstack(&mine, &before) == 0);
+    WEFT_CHECK(weft_run(succeed, NULL) == 0);
+    WEFT_CHECK(sigaltstack(NULL, &after) == 0);
+    WEFT_CHECK(after.ss_sp == own && after.ss_size == sizeof own && !(after.ss_flags & SS_DISABLE));
+    if (before.ss_flags & SS_DISABLE)
+        before.ss_size = sizeof own;
+    WEFT_CHECK(sigaltstack(&before, NULL) == 0);
+    return 0;
+}
+
+static const weft_test tests[] = {
+    PLAIN(overflow_is_reported),
+    PLAIN(other_faults_are_passed_on),
+    PLAIN(former_handlers_are_called),
+    PLAIN(signal_stack_is_put_back),
+};
+
+TEST_MAIN(tests)
