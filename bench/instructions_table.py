@@ -20,6 +20,7 @@ REQUESTS = {  # argument of request_instructions: what it is
     "hello": "GET /hello/{name}",
     "pipelined": "GET /plaintext, pipelined by 16",
     "browser": "GET /plaintext, a browser's head of 600 bytes",
+    "stream": "the stream and the client alone (in all of these)",
 }
 OPERATIONS = {  # of bench/runtime: what it is
     "yield_2": "resume and yield, 2 tasks",

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * Requests through the server's own connection code, over a stream in memory: no kernel, no second process. For callgrind,
+ * which counts what a request executes; run it with two counts, and the difference is requests and nothing else.
+ *
+ *     request_instructions CASE=COUNT
+ *
+ *     plain      GET /plaintext
+ *     hello      GET /hello/{name}
+ *     pipelined  GET /plaintext, sixteen at once
+ *     browser    GET /plaintext with a browser's head of 600 bytes
+ *     stream     a peer that sends the same bytes back without being a server: what of the others is the stream's and ours
+ *
+ * The client works in callbacks and sends the next requests as soon as it has all replies to the last. Each reply must be 200
+ * and have the size of the first.
+ */
+#include <weft/app.h>
+#include <weft/queue.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/connection.h"
+
+#define BATCH_MAX 16
+#define HOST      "Host: localhost:8080\r\n"
+#define REPLY     "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n\r\nHello, World!"
+
+static const char plain_request[] = "GET /plaintext HTTP/1.1\r\n" HOST "\r\n";
+static const char hello_request[] = "GET /hello/World HTTP/1.1\r\n" HOST "\r\n";
+static const char browser_request[] =
+    "GET /plaintext HTTP/1.1\r\n" HOST "Connection: keep-alive\r\n"
+    "sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Linux\"\r\n"
+    "Upgrade-Insecure-Requests: 1\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36\r\n"
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8\r\n"
+    "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
+    "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n"
+    "Cookie: session=0123456789abcdef0123456789\r\n\r\n";
+
+static const struct kind {
+    const char *name, *request;
+    int batch;
+    bool has_server;
+} kinds[] = {
+    { "plain", plain_request, 1, true },
+    { "hello", hello_request, 1, true },
+    { "pipelined", plain_request, BATCH_MAX, true },
+    { "browser", browser_request, 1, true },
+    { "stream", plain_request, 1, false },
+};
+
+struct client {
+    weft_transport transport;
+    weft_transport peer; /* without a server */
+    const struct kind *kind;
+    char requests[BATCH_MAX * 1024];
+    size_t request_size; /* of one */
+    size_t reply_size;   /* of one; 0 until the first has come */
+    size_t got, awaited; /* bytes of the replies to the present batch */
+    long left;           /* batches to send after this one */
+    weft_queue *done;    /* gets the result: 0, or an error */
+};
+
+static void finish(struct client *c, int result)
+{
+    if (weft_queue_try_put(c->done, &result) < 0)
+        fprintf(stderr, "request_instructions: finished twice\n");
+}
+
+static void send_batch(struct client *c, int count)
+{
+    struct iovec part = { c->requests, c->request_size * (size_t)count };
+    c->got = 0;
+    c->awaited = c->reply_size * (size_t)count;
+    int rc = weft_transport_send(&c->transport, &part, 1);
+    if (rc < 0)
+        finish(c, rc);
+}
+
+/* The size of the first reply, which must come whole: all others must have it too. 0 if it did not. */
+static size_t whole_size(const char *data, size_t size)
+{
+    static const char field[] = "Content-Length: ";
+    const char *length = memmem(data, size, field, sizeof field - 1), *blank = memmem(data, size, "\r\n\r\n", 4);
+    if (!length || !blank)
+        return 0;
+    size_t whole = (size_t)(blank + 4 - data) + strtoul(length + sizeof field - 1, NULL, 10);
+    return whole == size ? whole : 0;
+}
+
+static void client_input(weft_transport *t, char *data, int64_t size)
+{
+    static const char ok[] = "HTTP/1.1 200 OK\r\n";
+    struct client *c = CONTAINER_OF(t, struct client, transport);
+    if (size <= 0) {
+        finish(c, size ? (int)size : -ECONNRESET);
+        return;
+    }
+    if (c->got == 0 && ((size_t)size < sizeof ok || memcmp(data, ok, sizeof ok - 1) != 0)) {
+        fprintf(stderr, "unexpected reply: %.*s\n", (int)size, data);
+        finish(c, WEFT_EPROTOCOL);
+        return;
+    }
+    c->got += (size_t)size;
+    if (c->reply_size == 0)
+        c->awaited = c->reply_size = whole_size(data, (size_t)size);
+    if (c->reply_size == 0 || c->got > c->awaited) {
+        finish(c, WEFT_EPROTOCOL);
+    } else if (c->got == c->awaited && c->left == 0) {
+        finish(c, 0);
+    } else if (c->got == c->awaited) {
+        c->left--;
+        send_batch(c, c->kind->batch);
+    }
+}
+
+static void nothing_drained(weft_transport *t, int error)
+{
+    (void)t, (void)error;
+}
+
+static void nothing_closed(weft_transport *t)
+{
+    (void)t;
+}
+
+static const weft_transport_events client_events = { .input = client_input,
+                                                     .drained = nothing_drained,
+                                                     .closed = nothing_closed };
+
+static void peer_input(weft_transport *t, char *data, int64_t size)
+{
+    (void)data;
+    struct iovec reply = { (char *)(uintptr_t)REPLY, sizeof REPLY - 1 };
+    if (size > 0 && weft_transport_send(t, &reply, 1) < 0)
+        weft_transport_close(t, true);
+}
+
+static const weft_transport_events peer_events = { .input = peer_input, .drained = nothing_drained, .closed = nothing_closed };
+
+/* Sends everything, one request alone first, and waits for the last reply. */
+static int exchange(struct client *c)
+{
+    int result = 0;
+    WEFT_TRY(weft_transport_read_start(&c->transport));
+    send_batch(c, 1);
+    int rc = weft_queue_get(c->done, &result);
+    weft_transport_close(&c->transport, false);
+    return rc < 0 ? rc : result;
+}
+
+static int with_bare_peer(struct client *c)
+{
+    WEFT_TRY(weft_transport_open_pair(&c->peer, &c->transport, weft_loop_here(), 65536, &peer_events, &client_events));
+    int rc = weft_transport_read_start(&c->peer);
+    if (rc == 0)
+        rc = exchange(c);
+    weft_transport_close(&c->peer, false);
+    return rc;
+}
+
+static int plaintext(weft_request *req)
+{
+    return weft_reply_text(req, 200, "Hello, World!");
+}
+
+static int hello(weft_request *req)
+{
+    return weft_reply_text(req, 200, "Hello, %s!", weft_param(req, "name"));
+}
+
+static int with_server(struct client *c)
+{
+    weft_app *app = weft_app_new();
+    if (!app)
+        return -ENOMEM;
+    weft_get(app, "/plaintext", plaintext);
+    weft_get(app, "/hello/{name}", hello);
+    weft_server *server = NULL;
+    int rc = weft_server_open(&server, app);
+    weft_connection *connection = rc == 0 ? weft_connection_new(server) : NULL;
+    if (connection) {
+        rc = weft_transport_open_pair(&connection->transport, &c->transport, weft_loop_here(), 65536, &weft_connection_events,
+                                      &client_events);
+        if (rc == 0) {
+            weft_connection_start(connection);
+            rc = exchange(c);
+        } else {
+            weft_connection_abandon(connection);
+        }
+    }
+    if (server) {
+        weft_server_drain(server);
+        weft_server_close(server);
+    }
+    weft_app_free(app);
+    return rc < 0 || connection ? rc : -ENOMEM;
+}
+
+static int run(void *arg)
+{
+    struct client *c = arg;
+    c->done = weft_queue_new(sizeof(int), 1);
+    if (!c->done)
+        return -ENOMEM;
+    int rc = c->kind->has_server ? with_server(c) : with_bare_peer(c);
+    weft_queue_free(c->done);
+    int slept = weft_sleep(WEFT_MILLISECOND); /* until the closed events have come */
+    return rc < 0 ? rc : slept;
+}
+
+static const struct kind *find_kind(const char *argument, long *ret_count)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t size = strlen(kinds[i].name);
+        if (strncmp(argument, kinds[i].name, size) != 0 || argument[size] != '=')
+            continue;
+        *ret_count = strtol(argument + size + 1, NULL, 10);
+        return *ret_count > 0 ? &kinds[i] : NULL;
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static struct client client;
+    long count = 0;
+    client.kind = argc == 2 ? find_kind(argv[1], &count) : NULL;
+    if (!client.kind) {
+        fprintf(stderr, "usage: request_instructions plain|hello|pipelined|browser|stream=COUNT\n");
+        return 2;
+    }
+    client.request_size = strlen(client.kind->request);
+    for (int i = 0; i < client.kind->batch; i++)
+        memcpy(client.requests + (size_t)i * client.request_size, client.kind->request, client.request_size);
+    client.left = count / client.kind->batch;
+    int rc = weft_run(run, &client);
+    if (rc < 0)
+        fprintf(stderr, "request_instructions: %s\n", weft_strerror(rc));
+    return rc < 0;
+}
