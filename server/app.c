@@ -64,12 +64,8 @@ static void free_listen(weft_app *app)
         weft_mem_free(app->listen[--app->listen_count]);
 }
 
-void weft_app_free(weft_app *app)
+static void dispose(weft_app *app)
 {
-    if (!app)
-        return;
-    IS_A(app, WEFT_APP_MAGIC);
-    CHECK(!app->server);
     weft_router_free(app->router);
     while (app->targets) {
         weft_route_target *target = app->targets;
@@ -80,6 +76,36 @@ void weft_app_free(weft_app *app)
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
     weft_mem_free(app);
+}
+
+void weft_app_free(weft_app *app)
+{
+    if (!app)
+        return;
+    IS_A(app, WEFT_APP_MAGIC);
+    CHECK(!app->server);
+    pthread_mutex_lock(&app->lock);
+    app->is_freed = true;
+    bool is_held = app->holds > 0;
+    pthread_mutex_unlock(&app->lock);
+    if (!is_held)
+        dispose(app);
+}
+
+void weft_app_hold(weft_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    app->holds++;
+    pthread_mutex_unlock(&app->lock);
+}
+
+void weft_app_release(weft_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    bool is_last = --app->holds == 0 && app->is_freed;
+    pthread_mutex_unlock(&app->lock);
+    if (is_last)
+        dispose(app);
 }
 
 /* ---- routes ---- */

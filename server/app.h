@@ -54,6 +54,12 @@ struct weft_app {
 
     pthread_mutex_t lock;       /* over what follows */
     struct weft_server *server; /* while it serves */
+    int holds;                  /* servers that use it */
+    bool is_freed;              /* weft_app_free was called: the last hold frees it */
 };
+
+/* A server uses the app, and does not any more. */
+void weft_app_hold(weft_app *app);
+void weft_app_release(weft_app *app);
 
 #endif

@@ -68,8 +68,9 @@ static weft_duration sweep_writing(weft_server *server, weft_duration now)
         if (due > now)
             return due;
         weft_list_remove(&c->writing);
-        if (c->transport.queued < c->left_then) { /* some of it has moved */
-            c->left_then = c->transport.queued;
+        size_t left = weft_transport_unsent(&c->transport);
+        if (left < c->left_then) { /* some of it has moved */
+            c->left_then = left;
             c->sent = now;
             weft_list_append(&server->writing, &c->writing);
         } else {
@@ -205,6 +206,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     server->phase_limits[WEFT_PHASE_LINGER] = LINGER_SECONDS * WEFT_SECOND;
     weft_timer_init(&server->sweep, sweep);
     weft_group_open(&server->requests);
+    weft_app_hold(app);
     loop->server = server;
     loop->after_task = flush;
     *ret_server = server;
@@ -302,5 +304,6 @@ void weft_server_close(weft_server *server)
     loop->after_task = NULL;
     loop->server = NULL;
     weft_slab_close(&server->connection_slab);
+    weft_app_release(server->app);
     weft_mem_free(server);
 }

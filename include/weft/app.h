@@ -42,7 +42,8 @@ typedef struct weft_route_options {
 /* An empty app. NULL when memory is out. */
 WEFT_API weft_app *weft_app_new(void);
 
-/* Gives it back. Only when it does not serve (weft_app_main does this itself). NULL is fine. */
+/* Gives it back. Only when it does not serve (weft_app_main does this itself); an app under test (weft/test.h) may be given
+ * back at any time. NULL is fine. */
 WEFT_API void weft_app_free(weft_app *app);
 
 /* Has `method` and `pattern` (both copied) answered by h. GET also answers HEAD. Returns 0, or, kept for weft_app_main too:

@@ -76,6 +76,41 @@ WEFT_API int weft_test_run_(weft_task_fn *fn, void *arg, weft_test_report *repor
 #define weft_test_run(fn, arg, report, ...)                                                                                    \
     weft_test_run_((fn), (void *)(arg), (report), &(weft_test_options){ .struct_size = sizeof(weft_test_options), __VA_ARGS__ })
 
+/* ---- requests to an app, without a socket ----
+ * They go through the real connection code over a memory stream, on the loop of the calling task; the app is served there from
+ * the first request until every task that made one has ended. One app at a time on a loop. Virtual time holds: a handler that
+ * sleeps for an hour answers at once.
+ */
+struct weft_app;
+
+typedef struct weft_test_request_options {
+    size_t struct_size;
+    const char *method; /* NULL is "GET" */
+    const char *target; /* "/path?query", as it goes over the wire; NULL is "/" */
+    const char *fields; /* further header lines, each with its CRLF: "Accept: a/b\r\nCookie: c=d\r\n"; NULL for none */
+    const void *body;   /* sent with Content-Length; NULL for none */
+    size_t body_size;   /* bytes */
+} weft_test_request_options;
+
+typedef struct weft_test_reply {
+    int status;       /* 200 ...; or < 0: the reason that cut the wait short, -EBUSY another app is being tested here, -ENOMEM,
+                         WEFT_EPROTOCOL what came is no reply */
+    bool is_cut;      /* the connection ended before the reply did */
+    const char *head; /* the status line and the fields, as they came, NUL-terminated; "" if none came */
+    const char *body; /* without its chunks, NUL-terminated; "" for none */
+    size_t body_size; /* bytes */
+} weft_test_reply;
+
+/* May wait. Makes a request (HTTP/1.1, Host: test, Connection: close) and returns what came back. The texts of the reply stay
+ * until the calling task ends. */
+WEFT_API weft_test_reply weft_test_request_(struct weft_app *app, const weft_test_request_options *options);
+#define weft_test_request(app, ...)                                                                                            \
+    weft_test_request_((app), &(weft_test_request_options){ .struct_size = sizeof(weft_test_request_options), __VA_ARGS__ })
+#define weft_test_get(app, path) weft_test_request((app), .target = (path))
+
+/* A field of the reply's head: its value's size is *ret_size (may be NULL). NULL if there is none. Not NUL-terminated. */
+WEFT_API const char *weft_test_field(const weft_test_reply *reply, const char *name, size_t *ret_size);
+
 #ifdef __cplusplus
 }
 #endif

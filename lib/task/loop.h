@@ -77,6 +77,7 @@ struct weft_loop {
     /* For the layers above; both run on the loop's stack with no task running. */
     void (*after_task)(struct weft_loop *loop); /* after a task ran: flush */
     void *server;                               /* the layer above's own */
+    void *test_client;                          /* the test client's own (server/test_client.c) */
     void *net;                                  /* lib/net's own, made when first needed */
     void (*net_stop)(struct weft_loop *loop);   /* no task is left: closes what was left open */
     void (*net_close)(struct weft_loop *loop);  /* gives it back, after the last handle is closed */
