@@ -189,6 +189,10 @@ void weft_request_run(weft_request *req)
         t->trail = NULL;
     }
     req->group.timeout = timeout;
+    req->group.limit = 0; /* the arena's memory holds what was there before */
+    req->group.on_error = WEFT_CANCEL_SIBLINGS;
+    req->group.keep_ended = false;
+    req->group.stack_size = 0;
     weft_group_enter(&req->group, t, timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(server->loop->now, timeout));
     req->is_open = true;
     int rc = req->route->handler(req);
