@@ -130,6 +130,8 @@ static int status_of(const weft_request *req, int rc)
         return 503;
     case WEFT_ECANCELED:
         return server->stop_stage == WEFT_CANCELLING ? 503 : 500;
+    case WEFT_EGONE: /* the client ended its direction before its body did */
+        return req->connection->has_ended ? 400 : 500;
     default:
         return 500;
     }
@@ -174,7 +176,7 @@ static void seal(weft_request *req, int rc)
     log_failure(req, rc, status);
     if (status == 503 && server->stop_stage != WEFT_SERVING)
         (void)!weft_set_header(req, "Retry-After", "1");
-    if (status == 408 || status == 413)
+    if (status == 408 || status == 413 || req->connection->has_ended)
         req->connection->must_close = true;
     weft_reply_error(req, status, NULL);
 }
