@@ -114,8 +114,6 @@ static const struct refusal refusals[] = {
     REFUSED(400, BODY("Transfer-Encoding: \x0b"
                       "chunked")),
     REFUSED(400, "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    REFUSED(411, BODY("Transfer-Encoding: chunked") "0\r\n\r\n"),
-    REFUSED(411, BODY("Transfer-Encoding: Chunked") "5\r\nhello\r\n0\r\n\r\n"),
     /* expectations */
     REFUSED(417, BODY("Expect: 200-ok\r\nContent-Length: 2") "ab"),
     REFUSED(417, BODY("Expect: 100-continue, x\r\nContent-Length: 2") "ab"),
