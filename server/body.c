@@ -173,6 +173,8 @@ static int wait_for_body(weft_request *req, const char *what)
         return refuse_body(req, 408, "the body comes too slowly");
     send_continue(req);
     weft_connection_read_on(c);
+    if (weft_request_gone(req)) /* either call may have found the connection broken */
+        return WEFT_EGONE;
     struct body_wait wait = { .wait = WEFT_WAIT(what, req, withdraw), .req = req };
     weft_duration began = c->server->loop->now;
     req->body_wait = &wait.wait;

@@ -35,6 +35,8 @@ static void send(weft_connection *c, const struct iovec *parts, int count)
     if (c->is_broken || c->state == WEFT_CONNECTION_CLOSING)
         return;
     note_sent(c, weft_transport_send(&c->transport, parts, count));
+    if (c->is_broken)
+        weft_connection_close(c, false); /* reading may be off, so nothing else would tell */
 }
 
 void weft_output_flush(weft_server *server)
@@ -47,8 +49,6 @@ void weft_output_flush(weft_server *server)
     server->output_size = 0;
     if (part.iov_len > 0)
         send(c, &part, 1);
-    if (c->is_broken && !c->request && !c->task)
-        weft_connection_close(c, false);
 }
 
 char *weft_output_room(weft_connection *c, size_t size)

@@ -100,6 +100,10 @@ int weft_request_route(weft_request *req)
     weft_app *app = req->connection->server->app;
     int rc = weft_router_find(app->router, req->head.method, target->path, &req->match);
     req->path = target->path;
+    if (rc == 404 && *target->path == '*') { /* OPTIONS for the whole server (RFC 9110 §9.3.7) */
+        req->match.allowed = weft_router_methods(app->router);
+        return 405;
+    }
     if (rc != 0)
         return rc;
     req->route = req->match.target;
@@ -126,6 +130,8 @@ static int status_of(const weft_request *req, int rc)
         return 503;
     case WEFT_ECANCELED:
         return server->stop_stage == WEFT_CANCELLING ? 503 : 500;
+    case WEFT_EGONE: /* the client ended its direction before its body did */
+        return req->connection->has_ended ? 400 : 500;
     default:
         return 500;
     }
@@ -170,7 +176,7 @@ static void seal(weft_request *req, int rc)
     log_failure(req, rc, status);
     if (status == 503 && server->stop_stage != WEFT_SERVING)
         (void)!weft_set_header(req, "Retry-After", "1");
-    if (status == 408 || status == 413)
+    if (status == 408 || status == 413 || req->connection->has_ended)
         req->connection->must_close = true;
     weft_reply_error(req, status, NULL);
 }
@@ -185,6 +191,10 @@ void weft_request_run(weft_request *req)
         t->trail = NULL;
     }
     req->group.timeout = timeout;
+    req->group.limit = 0; /* the arena's memory holds what was there before */
+    req->group.on_error = WEFT_CANCEL_SIBLINGS;
+    req->group.keep_ended = false;
+    req->group.stack_size = 0;
     weft_group_enter(&req->group, t, timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(server->loop->now, timeout));
     req->is_open = true;
     int rc = req->route->handler(req);

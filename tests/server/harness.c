@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+#include "harness.h"
+
+#include "lib/base/memory.h"
+
+_Thread_local char harness_log[64 * 1024];
+static _Thread_local size_t log_size;
+
+/* ---- the app ---- */
+
+static int front(weft_request *req)
+{
+    return weft_reply_text(req, 200, "front");
+}
+
+static int hello(weft_request *req)
+{
+    return weft_reply_text(req, 200, "Hello, %s!", weft_param(req, "name"));
+}
+
+static int echo(weft_request *req)
+{
+    weft_bytes body;
+    WEFT_TRY(weft_body(req, &body));
+    const char *type = weft_header(req, "content-type");
+    return weft_reply_bytes(req, 200, type ? type : "application/octet-stream", body.data, body.size);
+}
+
+static int ignore(weft_request *req)
+{
+    return weft_reply_text(req, 200, "ignored");
+}
+
+static int sleep_for(weft_request *req)
+{
+    WEFT_TRY(weft_sleep(strtol(weft_param(req, "ms"), NULL, 10) * MS));
+    return weft_reply_text(req, 200, "slept");
+}
+
+static int big(weft_request *req)
+{
+    size_t size = (size_t)strtol(weft_param(req, "n"), NULL, 10);
+    char *data = weft_alloc(req, size);
+    if (!data)
+        return -ENOMEM;
+    memset(data, 'x', size);
+    return weft_reply_bytes(req, 200, NULL, data, size);
+}
+
+weft_app *harness_app(void)
+{
+    weft_app *app = weft_app_new();
+    if (!app)
+        abort();
+    weft_get(app, "/", front);
+    weft_get(app, "/hello/{name}", hello);
+    weft_post(app, "/echo", echo);
+    weft_post(app, "/ignore", ignore);
+    weft_get(app, "/sleep/{ms}", sleep_for);
+    weft_get(app, "/big/{n}", big);
+    return app;
+}
+
+/* ---- the server ---- */
+
+static void keep_log(void *context, enum weft_log_level level, const char *line, size_t size)
+{
+    (void)context;
+    (void)level;
+    if (log_size + size + 2 > sizeof harness_log)
+        return;
+    memcpy(harness_log + log_size, line, size);
+    harness_log[log_size + size] = '\n';
+    harness_log[log_size + size + 1] = '\0';
+    log_size += size + 1;
+}
+
+weft_server *harness_open(weft_app *app)
+{
+    weft_server *server;
+    log_size = 0;
+    harness_log[0] = '\0';
+    weft_log_set_sink(keep_log, NULL);
+    return weft_server_open(&server, app) == 0 ? server : NULL;
+}
+
+void harness_close(weft_server *server)
+{
+    WEFT_CHECK(server->connection_count == 0);
+    weft_server_close(server);
+    weft_log_set_sink(NULL, NULL);
+}
+
+/* ---- clients ---- */
+
+static void on_input(weft_transport *t, char *data, int64_t size)
+{
+    client *c = CONTAINER_OF(t, client, t);
+    if (size < 0)
+        c->error = (int)size;
+    else if (size == 0)
+        c->has_ended = true;
+    if (size <= 0)
+        return;
+    c->got = realloc(c->got, c->got_size + (size_t)size + 1);
+    memcpy(c->got + c->got_size, data, (size_t)size);
+    c->got_size += (size_t)size;
+    c->got[c->got_size] = '\0';
+}
+
+static void on_drained(weft_transport *t, int error)
+{
+    (void)t;
+    (void)error; /* input says it too */
+}
+
+static void on_closed(weft_transport *t)
+{
+    CONTAINER_OF(t, client, t)->is_closed = true;
+}
+
+static const weft_transport_events events = { .input = on_input, .drained = on_drained, .closed = on_closed };
+
+int client_open(client *c, weft_server *server, size_t capacity)
+{
+    *c = (client){ .connection = weft_connection_new(server) };
+    if (!c->connection)
+        return -ENOMEM;
+    int rc = weft_transport_open_pair(&c->connection->transport, &c->t, server->loop, capacity, &weft_connection_events,
+                                      &events);
+    if (rc < 0) {
+        weft_connection_abandon(c->connection);
+        return rc;
+    }
+    weft_connection_start(c->connection);
+    client_read(c);
+    return 0;
+}
+
+int client_send(client *c, const char *data, size_t size)
+{
+    return weft_transport_send(&c->t, &(struct iovec){ (void *)(uintptr_t)data, size }, 1);
+}
+
+void client_shutdown(client *c)
+{
+    weft_transport_shutdown(&c->t);
+}
+
+void client_stop(client *c)
+{
+    weft_transport_read_stop(&c->t);
+}
+
+void client_read(client *c)
+{
+    WEFT_CHECK(weft_transport_read_start(&c->t) == 0);
+}
+
+void client_forget(client *c)
+{
+    free(c->got);
+    c->got = NULL;
+    c->got_size = 0;
+}
+
+void client_close(client *c, bool resets)
+{
+    weft_transport_close(&c->t, resets);
+    WEFT_SHIELD (closing, WEFT_MINUTE) {
+        while (!c->is_closed && weft_sleep(MS) == 0)
+            continue;
+        settle();
+    }
+    client_forget(c);
+}
+
+void settle(void)
+{
+    WEFT_SHIELD (short_while, WEFT_MINUTE) {
+        WEFT_CHECK(weft_sleep(MS) == 0);
+    }
+}
+
+/* ---- what they have got ---- */
+
+static void mask_dates(client *c)
+{
+    static const char field[] = "\r\nDate: ";
+    char *at = c->got, *end = c->got + c->got_size;
+    while (at && (at = memmem(at, (size_t)(end - at), field, sizeof field - 1))) {
+        at += sizeof field - 1;
+        if ((size_t)(end - at) > WEFT_HTTP_DATE_SIZE && memcmp(at + WEFT_HTTP_DATE_SIZE - 4, " GMT\r", 5) == 0)
+            memset(at, 'x', WEFT_HTTP_DATE_SIZE);
+    }
+}
+
+static void print(const char *what, const char *data, size_t size)
+{
+    enum { MOST = 1500 };
+    printf("# %s (%zu bytes): ", what, size);
+    for (size_t i = 0; i < size && i < MOST; i++) {
+        if (data[i] == '\n')
+            printf("\\n\n#    ");
+        else if (data[i] < ' ' || data[i] == 0x7f)
+            printf("\\x%02x", (unsigned char)data[i]);
+        else
+            putchar(data[i]);
+    }
+    printf("\n");
+}
+
+bool client_got(client *c, const char *expected, size_t size)
+{
+    mask_dates(c);
+    if (c->got_size == size && (size == 0 || memcmp(c->got, expected, size) == 0))
+        return true;
+    print("expected", expected, size);
+    print("got", c->got, c->got_size);
+    return false;
+}
+
+bool client_got_one(client *c, int status)
+{
+    char line[32];
+    snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+    const char *end = c->got ? strstr(c->got, "\r\n\r\n") : NULL;
+    const char *length = end ? strstr(c->got, "\r\nContent-Length: ") : NULL;
+    size_t size = length && length < end ? strtoul(length + 18, NULL, 10) : 0;
+    if (end && strncmp(c->got, line, strlen(line)) == 0 && c->got_size == (size_t)(end + 4 - c->got) + size)
+        return true;
+    printf("# expected one reply, %d\n", status);
+    print("got", c->got, c->got_size);
+    return false;
+}
