@@ -257,6 +257,6 @@ def declared_api(sources):
 
 
 def c_blocks(text):
-    """(line, code) of each ```c block of a Markdown text."""
-    blocks = re.finditer(r'^```c\n(.*?)^```', text, re.DOTALL | re.MULTILINE)
+    """(line, code) of each ```c block of a Markdown text; a mark above it says that it stands in an example (tests/docs)."""
+    blocks = re.finditer(r'(?<! -->\n)^```c\n(.*?)^```', text, re.DOTALL | re.MULTILINE)
     return [(text.count('\n', 0, block.start()) + 2, block.group(1)) for block in blocks]

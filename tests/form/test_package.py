@@ -23,10 +23,10 @@ STRICT = ['-std=gnu11', '-O1', '-Wall', '-Wextra', '-Werror', '-Wno-missing-fiel
 
 
 def programs():
-    """Each example's name and its sources: a file of its own, or a folder that is one program (but that of the patterns)."""
+    """Each example's name and its sources: a file of its own, or a folder that is one program (but those of the documents)."""
     found = {path.stem: [path] for path in EXAMPLES.glob('*.c')}
     for folder in EXAMPLES.iterdir():
-        if folder.name == 'patterns':
+        if folder.name in ('http', 'patterns', 'runtime'):  # a program a file
             found.update({path.stem: [path] for path in folder.glob('*.c')})
         elif folder.is_dir() and list(folder.glob('*.c')):
             found[folder.name] = sorted(folder.glob('*.c'))
