@@ -171,6 +171,8 @@ static void turn_virtual(weft_loop *loop)
     weft_poll_turn(loop, false);
     if (has_work(loop))
         return;
+    if (weft_wheel_run(&loop->wheel, loop->now / WEFT_MILLISECOND, false))
+        return; /* what was due already, as a deadline set in the past is */
     if (loop->outside > 0) {
         weft_poll_turn(loop, true);
         return;

@@ -3,7 +3,8 @@
 /*
  * libuv's order: uv_run(ONCE) runs timers before the poll, and closing callbacks after it. Whoever makes a task ready from one
  * of them calls weft_loop_wake, which makes the present run return (and its poll not block); outside of a run it must not,
- * for a stop flag that is set then would skip the next poll.
+ * for a stop flag that is set then would skip the next poll. libuv is told when the wheel wants to be run right before its
+ * poll, for callbacks that come before it may set timers too.
  */
 #include "lib/task/poll.h"
 
@@ -16,6 +17,7 @@
 struct weft_poll {
     uv_loop_t uv;
     uv_timer_t timer;
+    uv_prepare_t before_poll;
     uv_async_t inbox;
     weft_loop *loop;
 };
@@ -47,6 +49,31 @@ static void on_inbox(uv_async_t *inbox)
     weft_loop_drain_inbox(((struct weft_poll *)inbox->data)->loop);
 }
 
+static void on_before_poll(uv_prepare_t *before_poll)
+{
+    struct weft_poll *poll = before_poll->data;
+    if (poll->loop->wheel.is_dirty)
+        arm(poll);
+}
+
+/* Virtual time never uses libuv's timer. */
+static void start_timers(struct weft_poll *poll)
+{
+    uv_timer_init(&poll->uv, &poll->timer);
+    poll->timer.data = poll;
+    uv_prepare_init(&poll->uv, &poll->before_poll);
+    poll->before_poll.data = poll;
+    const struct weft_test_mode *test = poll->loop->test;
+    if (!test || !test->is_virtual)
+        uv_prepare_start(&poll->before_poll, on_before_poll);
+}
+
+static void close_timers(struct weft_poll *poll)
+{
+    uv_close((uv_handle_t *)&poll->timer, NULL);
+    uv_close((uv_handle_t *)&poll->before_poll, NULL);
+}
+
 int weft_poll_open(weft_loop *loop)
 {
     struct weft_poll *poll = weft_mem_calloc(1, sizeof *poll);
@@ -58,11 +85,10 @@ int weft_poll_open(weft_loop *loop)
         return rc;
     }
     poll->loop = loop;
-    uv_timer_init(&poll->uv, &poll->timer);
-    poll->timer.data = poll;
+    start_timers(poll);
     rc = uv_async_init(&poll->uv, &poll->inbox, on_inbox);
     if (rc < 0) {
-        uv_close((uv_handle_t *)&poll->timer, NULL);
+        close_timers(poll);
         uv_run(&poll->uv, UV_RUN_DEFAULT);
         CHECK(uv_loop_close(&poll->uv) == 0);
         weft_mem_free(poll);
@@ -77,7 +103,7 @@ void weft_poll_close(weft_loop *loop)
 {
     enum { TURNS = 1000 };
     struct weft_poll *poll = loop->poll;
-    uv_close((uv_handle_t *)&poll->timer, NULL);
+    close_timers(poll);
     uv_close((uv_handle_t *)&poll->inbox, NULL);
     int turns = 0;
     while (uv_loop_close(&poll->uv) == UV_EBUSY) {
@@ -92,8 +118,6 @@ void weft_poll_close(weft_loop *loop)
 void weft_poll_turn(weft_loop *loop, bool may_block)
 {
     struct weft_poll *poll = loop->poll;
-    if (loop->wheel.is_dirty && !(loop->test && loop->test->is_virtual))
-        arm(poll);
     loop->is_polling = true;
     uv_run(&poll->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     loop->is_polling = false;
