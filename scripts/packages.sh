@@ -25,7 +25,7 @@ packages_of() {
         clang_runtime
         ;;
     bench)
-        printf '%s\n' wrk golang-go
+        printf '%s\n' wrk golang-go valgrind python3
         ;;
     *)
         echo "no package group is named $1 (build, test, bench)" >&2
