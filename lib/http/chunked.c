@@ -166,6 +166,31 @@ static int hex_digit(char byte)
     return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
 }
 
+/* The digits of a size, as far as they came. False with the reason when what follows them may not. */
+static bool read_digits(weft_chunked *c, const char *data, size_t size, size_t *at)
+{
+    uint64_t left = c->left;
+    size_t i = *at, end = size - i <= (size_t)(c->digit_max - c->digit_count) ? size : i + (c->digit_max - c->digit_count);
+    const size_t first = i;
+    int digit = 0;
+    for (; i < end && (digit = hex_digit(data[i])) >= 0; i++) {
+        if (left > (uint64_t)INT64_MAX >> 4) {
+            c->reason = "a chunk size beyond measure";
+            break;
+        }
+        left = left << 4 | (uint64_t)digit;
+    }
+    c->digit_count = (uint8_t)(c->digit_count + (i - first));
+    c->left = left;
+    *at = i;
+    if (UNLIKELY(c->reason))
+        return false;
+    if (i == size || (c->digit_count > 0 && (data[i] == '\r' || data[i] == ';')))
+        return true;
+    c->reason = hex_digit(data[i]) >= 0 ? "a chunk size of too many digits" : "a malformed chunk size";
+    return false;
+}
+
 /* The line has ended: the size is that of a chunk, or the last one's 0. */
 static int begin_chunk(weft_chunked *c)
 {
@@ -186,7 +211,6 @@ static int read_size_line(weft_chunked *c, const char *data, size_t size, size_t
 {
     for (; *at < size; ++*at) {
         char byte = data[*at];
-        int digit;
         switch ((enum state)c->state) {
         case PAYLOAD_CR:
             if (byte != '\r')
@@ -204,24 +228,16 @@ static int read_size_line(weft_chunked *c, const char *data, size_t size, size_t
             c->state = SIZE;
             __attribute__((fallthrough));
         case SIZE:
-            digit = hex_digit(byte);
-            if (digit < 0) {
-                if (c->digit_count == 0 || (byte != '\r' && byte != ';'))
-                    return refuse(c, -400, "a malformed chunk size");
-                if (byte == ';') {
-                    c->line_size = c->digit_count;
-                    c->state = EXTENSION;
-                    return 0;
-                }
-                c->state = SIZE_LF;
-                break;
+            if (!read_digits(c, data, size, at))
+                return refuse(c, -400, c->reason);
+            if (*at == size)
+                return 0;
+            if (data[*at] == ';') {
+                c->line_size = c->digit_count;
+                c->state = EXTENSION;
+                return 0;
             }
-            if (c->digit_count >= c->digit_max)
-                return refuse(c, -400, "a chunk size of too many digits");
-            if (c->left > (uint64_t)INT64_MAX >> 4)
-                return refuse(c, -400, "a chunk size beyond measure");
-            c->left = c->left << 4 | (uint64_t)digit;
-            c->digit_count++;
+            c->state = SIZE_LF;
             break;
         case SIZE_CR:
             DCHECK(byte == '\r');
