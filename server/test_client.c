@@ -296,11 +296,18 @@ static bool join_chunks(struct exchange *x, char *body, size_t size, size_t *ret
     return rc == WEFT_CHUNKED_END;
 }
 
+/* The status of a reply's first line; 0 if it is none. */
+static int status_of(const char *line)
+{
+    static const char version[] = "HTTP/1.1 ";
+    return line && strncmp(line, version, sizeof version - 1) == 0 ? (int)strtol(line + sizeof version - 1, NULL, 10) : 0;
+}
+
 static void read_reply(struct exchange *x, weft_test_reply *reply, bool is_head)
 {
     char *blank = x->input ? strstr(x->input, "\r\n\r\n") : NULL;
-    int status = 0;
-    while (blank && sscanf(x->input, "HTTP/1.1 %3d ", &status) == 1 && status == 100) { /* 100 Continue */
+    int status;
+    while ((status = status_of(x->input)) == 100 && blank) { /* 100 Continue */
         x->size -= (size_t)(blank + 4 - x->input);
         memmove(x->input, blank + 4, x->size + 1);
         blank = strstr(x->input, "\r\n\r\n");
