@@ -64,24 +64,26 @@ int weft_loop_post(weft_loop *loop, void (*fn)(void *arg), void *arg)
     pthread_mutex_lock(&loop->inbox_lock);
     bool was_empty = weft_list_is_empty(&loop->inbox);
     weft_list_append(&loop->inbox, &post->link);
-    if (was_empty)
+    if (was_empty && !loop->is_closing)
         weft_poll_wake(loop); /* under the lock: the loop cannot end in between */
     pthread_mutex_unlock(&loop->inbox_lock);
     return 0;
 }
 
-void weft_loop_drain_inbox(weft_loop *loop)
+bool weft_loop_drain_inbox(weft_loop *loop)
 {
     weft_list posts;
     pthread_mutex_lock(&loop->inbox_lock);
     weft_list_move(&posts, &loop->inbox);
     pthread_mutex_unlock(&loop->inbox_lock);
+    bool any = !weft_list_is_empty(&posts);
     weft_list *node;
     while ((node = weft_list_shift(&posts))) {
         struct weft_loop_post *post = CONTAINER_OF(node, struct weft_loop_post, link);
         post->fn(post->arg);
         weft_mem_free(post);
     }
+    return any;
 }
 
 /* ---- turns ---- */
@@ -294,14 +296,25 @@ free_loop:
     return NULL;
 }
 
+/* Calls what is left: what it posts, and has called soon, as well. */
+static void call_rest(weft_loop *loop)
+{
+    do
+        run_soon(loop);
+    while (weft_loop_drain_inbox(loop) || !weft_list_is_empty(&loop->soon));
+}
+
 static void close_loop(weft_loop *loop)
 {
-    weft_loop_drain_inbox(loop);
+    call_rest(loop);
     weft_timer_clear(&loop->trim);
     if (loop->net_stop)
         loop->net_stop(loop);
+    pthread_mutex_lock(&loop->inbox_lock);
+    loop->is_closing = true;
+    pthread_mutex_unlock(&loop->inbox_lock);
     weft_poll_close(loop);
-    weft_loop_drain_inbox(loop);
+    call_rest(loop);
     if (loop->net_close)
         loop->net_close(loop);
     weft_overflow_close(&loop->overflow);
@@ -343,7 +356,7 @@ int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, voi
     struct first_task first = { .fn = fn, .arg = arg };
     struct weft_task_spec spec = { .fn = run_first, .arg = &first, .name = options->name, .file = "weft_run", .line = 0 };
     first.result = weft_task_start(&loop->root, &spec, NULL);
-    while (weft_group_own(&loop->root)->count > 0)
+    while (weft_group_own(&loop->root)->count > 0 || !weft_list_is_empty(&loop->soon))
         turn(loop);
     weft_group_finish(&loop->root);
     int result = loop->root.result < 0 ? loop->root.result : first.result;

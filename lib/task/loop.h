@@ -73,6 +73,7 @@ struct weft_loop {
 
     pthread_mutex_t inbox_lock;
     weft_list inbox; /* posts; under the lock */
+    bool is_closing; /* posts wake nobody any more; under the lock */
 
     /* For the layers above; both run on the loop's stack with no task running. */
     void (*after_task)(struct weft_loop *loop); /* after a task ran: flush */
@@ -121,8 +122,8 @@ struct weft_loop_options {
     void (*opened)(weft_loop *loop, void *arg); /* before the first task is started; may be NULL */
 };
 
-/* Calls what has been posted so far. */
-void weft_loop_drain_inbox(weft_loop *loop);
+/* Calls what has been posted so far; was there anything? */
+bool weft_loop_drain_inbox(weft_loop *loop);
 
 /* What weft_run is made of. */
 int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, void *arg);

@@ -3,8 +3,9 @@
 /*
  * libuv's order: uv_run(ONCE) runs timers before the poll, and closing callbacks after it. Whoever makes a task ready from one
  * of them calls weft_loop_wake, which makes the present run return (and its poll not block); outside of a run it must not,
- * for a stop flag that is set then would skip the next poll. libuv is told when the wheel wants to be run right before its
- * poll, for callbacks that come before it may set timers too.
+ * for a stop flag that is set then would skip the next poll. libuv is told when the wheel wants to be run before its timers
+ * are, so that those which are due strike in this turn, and again right before the poll, for callbacks in between set timers
+ * too.
  */
 #include "lib/task/poll.h"
 
@@ -49,23 +50,26 @@ static void on_inbox(uv_async_t *inbox)
     weft_loop_drain_inbox(((struct weft_poll *)inbox->data)->loop);
 }
 
-static void on_before_poll(uv_prepare_t *before_poll)
+/* Virtual time never uses libuv's timer. */
+static void arm_if_dirty(struct weft_poll *poll)
 {
-    struct weft_poll *poll = before_poll->data;
-    if (poll->loop->wheel.is_dirty)
+    const struct weft_test_mode *test = poll->loop->test;
+    if (poll->loop->wheel.is_dirty && !(test && test->is_virtual))
         arm(poll);
 }
 
-/* Virtual time never uses libuv's timer. */
+static void on_before_poll(uv_prepare_t *before_poll)
+{
+    arm_if_dirty(before_poll->data);
+}
+
 static void start_timers(struct weft_poll *poll)
 {
     uv_timer_init(&poll->uv, &poll->timer);
     poll->timer.data = poll;
     uv_prepare_init(&poll->uv, &poll->before_poll);
     poll->before_poll.data = poll;
-    const struct weft_test_mode *test = poll->loop->test;
-    if (!test || !test->is_virtual)
-        uv_prepare_start(&poll->before_poll, on_before_poll);
+    uv_prepare_start(&poll->before_poll, on_before_poll);
 }
 
 static void close_timers(struct weft_poll *poll)
@@ -118,6 +122,7 @@ void weft_poll_close(weft_loop *loop)
 void weft_poll_turn(weft_loop *loop, bool may_block)
 {
     struct weft_poll *poll = loop->poll;
+    arm_if_dirty(poll);
     loop->is_polling = true;
     uv_run(&poll->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     loop->is_polling = false;
