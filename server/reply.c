@@ -118,8 +118,6 @@ int weft_reply_begin(weft_request *req, int status, const char *type, enum weft_
         return -EALREADY;
     if (status < 200 || status > 599 || (has_no_body(status) && (framing != WEFT_FRAMING_LENGTH || length > 0)))
         return -EINVAL;
-    if (type_size > TYPE_MAX || (type && !weft_http_is_field_value(type, type_size)))
-        return -EINVAL;
     weft_connection *c = req->connection;
     req->reply = WEFT_REPLY_WHOLE;
     req->status = status;
@@ -138,6 +136,12 @@ int weft_reply_begin(weft_request *req, int status, const char *type, enum weft_
     return 0;
 }
 
+bool weft_reply_is_type(const char *type)
+{
+    size_t size = type ? strlen(type) : 0;
+    return size <= TYPE_MAX && weft_http_is_field_value(type, size);
+}
+
 static int reply(weft_request *req, int status, const char *type, const void *data, size_t size)
 {
     int rc = weft_reply_begin(req, status, type, WEFT_FRAMING_LENGTH, (int64_t)size);
@@ -150,7 +154,7 @@ static int reply(weft_request *req, int status, const char *type, const void *da
 
 int weft_reply_bytes(weft_request *req, int status, const char *type, const void *data, size_t size)
 {
-    return reply(req, status, type, data, size);
+    return weft_reply_is_type(type) ? reply(req, status, type, data, size) : -EINVAL;
 }
 
 int weft_reply_empty(weft_request *req, int status)

@@ -19,7 +19,7 @@ enum { YIELD_AFTER = 256 * 1024 };
 
 int weft_reply_stream(weft_request *req, int status, const char *type, int64_t length)
 {
-    if (length < -1)
+    if (length < -1 || !weft_reply_is_type(type))
         return -EINVAL;
     enum weft_reply_framing framing = length >= 0                    ? WEFT_FRAMING_LENGTH
                                       : req->head.version_minor == 1 ? WEFT_FRAMING_CHUNKED
