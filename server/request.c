@@ -254,6 +254,18 @@ const char *weft_param(const weft_request *req, const char *name)
     return value;
 }
 
+int64_t weft_param_int(const weft_request *req, const char *name)
+{
+    for (int i = 0; i < req->match.param_count; i++) {
+        const weft_route_param *param = &req->match.params[i];
+        int64_t number;
+        if ((req->match.int_params >> i & 1) && strcmp(param->name, name) == 0 &&
+            weft_pattern_read_int(param->value, strlen(param->value), &number))
+            return number;
+    }
+    weft_misuse_die("weft_param_int: the route %s has no {%s:int}", req->route->pattern, name);
+}
+
 const char *weft_query(weft_request *req, const char *name)
 {
     const char *value = NULL;
