@@ -435,7 +435,9 @@ static void print_row(FILE *out, const weft_route_target *t, int method, int pat
         fputs(" timeout=", out);
         print_duration(out, t->timeout);
     }
-    if (t->body_limit)
+    if (t->body_limit == WEFT_NO_LIMIT)
+        fputs(" body_limit=none", out);
+    else if (t->body_limit)
         fprintf(out, " body_limit=%" PRId64, t->body_limit);
     if (t->stack_size)
         fprintf(out, " stack_size=%zu", t->stack_size);
