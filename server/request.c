@@ -100,10 +100,6 @@ int weft_request_route(weft_request *req)
     weft_app *app = req->connection->server->app;
     int rc = weft_router_find(app->router, req->head.method, target->path, &req->match);
     req->path = target->path;
-    if (rc == 404 && *target->path == '*') { /* OPTIONS for the whole server (RFC 9110 §9.3.7) */
-        req->match.allowed = weft_router_methods(app->router);
-        return 405;
-    }
     if (rc != 0)
         return rc;
     req->route = req->match.target;
