@@ -433,6 +433,56 @@ static void round_trip(void **state)
     assert_true(built > 10000 && not_built > 300);
 }
 
+/* ---- served ---- */
+
+static int next(weft_request *r)
+{
+    return weft_reply_redirect(r, 303,
+                               weft_url(r, "next", "id", weft_format(r, "%lld", (long long)weft_param_int(r, "id") + 1)));
+}
+
+static int own_head(weft_request *r)
+{
+    return weft_reply_empty(r, 204);
+}
+
+static int any(weft_request *r)
+{
+    return weft_reply_text(r, 200, "%s %s", weft_method(r), weft_param(r, "path"));
+}
+
+static int serve_some(void *arg)
+{
+    (void)arg;
+    weft_test_reply reply = weft_test_get(app, "/n/41");
+    assert_int_equal(reply.status, 303);
+    assert_non_null(strstr(reply.head, "\r\nLocation: /n/42\r\n"));
+    reply = weft_test_get(app, "/n/9999999999999999999");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply.body, "GET n/9999999999999999999");
+    assert_int_equal(weft_test_request(app, .method = "HEAD", .target = "/n/1").status, 204);
+    reply = weft_test_request(app, .method = "DELETE", .target = "/n/a%20b/%2e%2e/c");
+    assert_string_equal(reply.body, "DELETE n/c");
+    reply = weft_test_request(app, .method = "OPTIONS", .target = "/n/1");
+    assert_int_equal(reply.status, 204);
+    assert_non_null(strstr(reply.head, "\r\nAllow: DELETE, GET, HEAD, OPTIONS\r\n"));
+    reply = weft_test_request(app, .method = "OPTIONS", .target = "*");
+    assert_int_equal(reply.status, 204);
+    assert_non_null(strstr(reply.head, "\r\nAllow: DELETE, GET, HEAD, OPTIONS\r\n"));
+    assert_int_equal(weft_test_get(app, "/..%2Fx").status, 404);
+    return 0;
+}
+
+static void served(void **state)
+{
+    (void)state;
+    weft_get(app, "/n/{id:int}", next, .name = "next");
+    weft_route(app, "HEAD", "/n/{id:int}", own_head);
+    weft_get(app, "/{path...}", any);
+    weft_delete(app, "/{path...}", any);
+    assert_int_equal(weft_run(serve_some, NULL), 0);
+}
+
 /* ---- --routes ---- */
 
 /* The exit status of weft_app_main(app, "prog", word), and what it wrote. The app is gone then. */
@@ -524,6 +574,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(misuse, setup, teardown),
         cmocka_unit_test_setup_teardown(urls, setup, teardown),
         cmocka_unit_test_setup_teardown(round_trip, setup, teardown),
+        cmocka_unit_test_setup_teardown(served, setup, teardown),
         cmocka_unit_test_setup_teardown(table, setup, teardown),
         cmocka_unit_test_setup_teardown(table_with_problems, setup, teardown),
         cmocka_unit_test_setup_teardown(problems_end_it, setup, teardown),
