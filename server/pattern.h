@@ -10,8 +10,8 @@
  *     {name}      one segment that is not empty
  *     {path...}   at the end only: all that is left, which may be empty ("/files/{path...}" matches "/files/", not "/files")
  *
- * What a tail matches is a path below something, safe to append to the name of a folder: its segments are neither empty (but
- * for the last: a slash at the end stays) nor dots, and every '/' in it was one on the wire. A rest with %2F in a segment, or
+ * What a tail matches is a path below something, safe to append to the name of a folder: no segment is empty (but for
+ * the last: a slash at the end stays), "." or "..", and every '/' in it was one on the wire. A rest with %2F in a segment, or
  * with "//", is not matched.
  *
  * Paths are expected as weft_http_target_parse makes them: dots resolved, escapes decoded but for %2F and %25. A pattern's

@@ -19,8 +19,8 @@
  *     {id:int}    a whole number that fits 64 bits: an optional '-' and 1 to 19 digits; weft_param_int gives it
  *     {name}      one segment that is not empty
  *     {path...}   at the end only: all that is left, "css/site.css", or nothing ("/files/{path...}" matches "/files/", but not
- *                 "/files"). Safe to append to the name of a folder: it does not begin with '/' and has neither empty segments
- *                 nor dots in it; a path with "//" or %2F there is not matched
+ *                 "/files"). Safe to append to the name of a folder: it does not begin with '/', and no segment in it is
+ *                 empty, "." or ".."; a path with "//" or %2F there is not matched
  *
  * in that order of precedence, segment by segment; where the better one leads nowhere further down, the next is tried. Escapes
  * are decoded in each segment (%2F never splits), "." and ".." are resolved before, a slash at the end is significant. GET
