@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* Setting an app up: routes, state and settings. */
+/* Setting an app up: state and settings; routes are in routes.c. */
 #include "server/app.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
+#include "server/routes.h"
 #include "server/server.h"
 
 static int default_connections(void)
@@ -53,6 +53,7 @@ weft_app *weft_app_new(void)
         return NULL;
     }
     app->magic = WEFT_APP_MAGIC;
+    weft_routes_init(app);
     set_defaults(&app->settings);
     pthread_mutex_init(&app->lock, NULL);
     return app;
@@ -67,11 +68,7 @@ static void free_listen(weft_app *app)
 static void dispose(weft_app *app)
 {
     weft_router_free(app->router);
-    while (app->targets) {
-        weft_route_target *target = app->targets;
-        app->targets = target->next;
-        weft_mem_free(target);
-    }
+    weft_routes_free(app);
     free_listen(app);
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
@@ -106,58 +103,6 @@ void weft_app_release(weft_app *app)
     pthread_mutex_unlock(&app->lock);
     if (is_last)
         dispose(app);
-}
-
-/* ---- routes ---- */
-
-static int note_problem(weft_app *app, int error, const char *format, ...) WEFT_PRINTF(3, 4);
-
-static int note_problem(weft_app *app, int error, const char *format, ...)
-{
-    int n = app->problem_count++;
-    if (n < WEFT_APP_PROBLEMS_MAX) {
-        va_list args;
-        va_start(args, format);
-        vsnprintf(app->problems[n], WEFT_APP_PROBLEM_SIZE, format, args);
-        va_end(args);
-    }
-    return error;
-}
-
-int weft_route_with(weft_app *app, const char *method, const char *pattern, weft_handler *h, const weft_route_options *given)
-{
-    weft_route_options options = { 0 };
-    size_t size = given ? given->struct_size : 0;
-    IS_A(app, WEFT_APP_MAGIC);
-    CHECK(!app->server);
-    if (size > 0)
-        memcpy(&options, given, size < sizeof options ? size : sizeof options);
-    if (!h || options.timeout < 0 || options.body_limit < 0 || (options.stack_size && options.stack_size < WEFT_STACK_MIN) ||
-        options.stack_size > WEFT_STACK_MAX)
-        return note_problem(app, -EINVAL, "route %s %s: %s", method, pattern,
-                            h ? "an option is out of its range" : "there is no handler");
-    size_t pattern_size = strlen(pattern) + 1;
-    weft_route_target *target = weft_mem_alloc(sizeof *target + pattern_size);
-    if (!target)
-        return note_problem(app, -ENOMEM, "route %s %s: out of memory", method, pattern);
-    *target = (weft_route_target){
-        .next = app->targets,
-        .handler = h,
-        .timeout = options.timeout,
-        .body_limit = options.body_limit,
-        .stack_size = options.stack_size,
-        .finish_when_client_leaves = options.finish_when_client_leaves,
-    };
-    memcpy(target->pattern, pattern, pattern_size);
-    target->label = options.name ? options.name : target->pattern;
-    int rc = weft_router_add(app->router, method, pattern, target);
-    if (rc < 0) {
-        weft_mem_free(target);
-        return note_problem(app, rc, "route %s %s: %s", method, pattern,
-                            rc == -ENOMEM ? "out of memory" : weft_router_error(app->router));
-    }
-    app->targets = target;
-    return 0;
 }
 
 /* ---- settings ---- */

@@ -13,9 +13,9 @@
 
 #define WEFT_APP_MAGIC 0xa99a99a9u
 
-enum { WEFT_LISTEN_MAX = 16, WEFT_APP_PROBLEMS_MAX = 8, WEFT_APP_PROBLEM_SIZE = 200 };
+enum { WEFT_LISTEN_MAX = 16, WEFT_APP_PROBLEMS_MAX = 8, WEFT_APP_PROBLEM_SIZE = 500 };
 
-/* What a route leads to. */
+/* What a route leads to. It and its texts are one allocation. */
 typedef struct weft_route_target {
     struct weft_route_target *next;
     weft_handler *handler;
@@ -23,8 +23,8 @@ typedef struct weft_route_target {
     int64_t body_limit;    /* 0: the app's */
     size_t stack_size;
     bool finish_when_client_leaves;
-    const char *label; /* its name or pattern, for reports */
-    char pattern[];
+    const char *label;                   /* its name or pattern, for reports */
+    const char *method, *name, *pattern; /* the name may be NULL */
 } weft_route_target;
 
 /* Settings with every default filled in. */
@@ -39,12 +39,30 @@ struct weft_settings {
     bool debug;
 };
 
+/* A group of routes. It and its texts are one allocation. */
+struct weft_routes {
+    unsigned magic;
+    weft_app *app;
+    weft_routes *next; /* of the app's */
+    const char *prefix;
+    weft_route_options defaults;
+};
+
+struct weft_route_table {
+    weft_routes outermost;
+    weft_routes broken;  /* stands for each group with a mistake: its routes are passed over */
+    weft_routes *groups; /* the others */
+    weft_route_target *targets;
+    const weft_route_target **named; /* sorted by their names */
+    size_t named_count, named_room;
+};
+
 struct weft_server;
 
 struct weft_app {
     unsigned magic;
     weft_router *router;
-    weft_route_target *targets;
+    struct weft_route_table routes;
     void *state;
     struct weft_settings settings;
     char *listen[WEFT_LISTEN_MAX];

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "server/app.h"
+#include "server/routes.h"
 
 enum { STATUS_CANNOT = 1, STATUS_BAD_USE = 2, NAME_SIZE = 32 };
 
@@ -18,6 +19,7 @@ struct settings {
     const char *listen[WEFT_LISTEN_MAX];
     char port_address[16];
     bool given[FLAG_MAX]; /* as a flag, so the environment does not count */
+    bool prints_routes;
 };
 
 typedef bool apply_fn(struct settings *s, const char *value);
@@ -125,6 +127,7 @@ static void print_help(const char *program)
         printf("  %-22s %s\n  %-22s or the variable %s%s\n", left, flags[i].help, "", flags[i].variable,
                flags[i].value ? "" : "=1");
     }
+    printf("  %-22s print the routes, in the order in which they are tried, and exit\n", "--routes");
     printf("  %-22s this text\n  %-22s the version of Weft\n\nSIGTERM and SIGINT stop it: requests in flight finish; a second "
            "one cancels them, a third exits\nat once. SIGQUIT lists the tasks.\n",
            "--help", "--version");
@@ -188,6 +191,10 @@ static int read_settings(struct settings *s, int argc, char **argv)
         }
     }
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--routes") == 0) {
+            s->prints_routes = true;
+            continue;
+        }
         int rc = read_flag(s, argc, argv, &i);
         if (rc != 0)
             return rc;
@@ -204,6 +211,15 @@ static int status_of_problems(const weft_app *app, const char *program)
     return app->problem_count ? STATUS_BAD_USE : 0;
 }
 
+static int print_routes(const weft_app *app, const char *program)
+{
+    int rc = weft_routes_print(app, stdout);
+    if (rc < 0)
+        fprintf(stderr, "%s: --routes: %s\n", program, weft_strerror(rc));
+    int status = status_of_problems(app, program);
+    return status == 0 && rc < 0 ? STATUS_CANNOT : status;
+}
+
 static int run(weft_app *app, int argc, char **argv)
 {
     struct settings s = { .options = { .struct_size = sizeof(weft_app_options) } };
@@ -211,6 +227,8 @@ static int run(weft_app *app, int argc, char **argv)
     int rc = read_settings(&s, argc, argv);
     if (rc != 0)
         return rc < 0 ? 0 : rc;
+    if (s.prints_routes)
+        return print_routes(app, argv[0]);
     rc = status_of_problems(app, argv[0]);
     if (rc != 0)
         return rc;

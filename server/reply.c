@@ -239,7 +239,7 @@ int weft_reply_redirect(weft_request *req, int status, const char *location)
     bool is_redirect = status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     if (req->reply != WEFT_REPLY_NONE)
         return -EALREADY;
-    if (!is_redirect || !*location)
+    if (!is_redirect || !location || !*location)
         return -EINVAL;
     int rc = weft_set_header(req, "Location", location);
     return rc < 0 ? rc : reply(req, status, NULL, NULL, 0);

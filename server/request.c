@@ -100,10 +100,6 @@ int weft_request_route(weft_request *req)
     weft_app *app = req->connection->server->app;
     int rc = weft_router_find(app->router, req->head.method, target->path, &req->match);
     req->path = target->path;
-    if (rc == 404 && *target->path == '*') { /* OPTIONS for the whole server (RFC 9110 §9.3.7) */
-        req->match.allowed = weft_router_methods(app->router);
-        return 405;
-    }
     if (rc != 0)
         return rc;
     req->route = req->match.target;
@@ -252,6 +248,18 @@ const char *weft_param(const weft_request *req, const char *name)
     if (!value)
         weft_misuse_die("weft_param: the route %s has no {%s}", req->route->pattern, name);
     return value;
+}
+
+int64_t weft_param_int(const weft_request *req, const char *name)
+{
+    for (int i = 0; i < req->match.param_count; i++) {
+        const weft_route_param *param = &req->match.params[i];
+        int64_t number;
+        if ((req->match.int_params >> i & 1) && strcmp(param->name, name) == 0 &&
+            weft_pattern_read_int(param->value, strlen(param->value), &number))
+            return number;
+    }
+    weft_misuse_die("weft_param_int: the route %s has no {%s:int}", req->route->pattern, name);
 }
 
 const char *weft_query(weft_request *req, const char *name)

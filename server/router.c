@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * A tree with a node for each segment of the patterns. A node has at most one parameter below it (what it is called is the
- * route's affair) and any number of literals. The literals of all nodes are in one hash table, keyed by the node above and the
- * text, so that a step down costs the hash of the segment, which is computed while its end is looked for, and one probe.
+ * A tree with a node for each segment of the patterns. A node has at most one parameter of each kind below it (what it is
+ * called is the route's affair) and any number of literals. The literals of all nodes are in one hash table, keyed by the node
+ * above and the text, so that a step down costs the hash of the segment, which is computed while its end is looked for, and one
+ * probe.
  *
- * A search goes down depth first. Each node is reached by one way only, so even an evil path visits no node twice.
- *
- * New kinds of segments have their place in read_segment (how they are written), struct node (a link for each kind, in the
- * order in which walk tries them).
+ * A search goes down depth first, at each node in the order of the kinds. Each node is reached by one way only, so even an evil
+ * path visits no node twice.
  */
 #include "server/router.h"
 
@@ -26,15 +25,8 @@
 #define TABLE_MINIMUM 64
 #define METHOD_SIZE   16
 
-enum { GET, HEAD, OPTIONS, FIRST_METHOD }; /* the methods with a meaning of their own; others follow as they come */
-
-enum segment_kind { LITERAL, PARAMETER };
-
-struct segment {
-    enum segment_kind kind;
-    const char *text; /* in the form in which paths are compared; or the name */
-    size_t size;
-};
+/* The methods with a meaning of their own; others follow as they come. ANY is whatever its pattern has no route for. */
+enum { GET, HEAD, OPTIONS, ANY, FIRST_METHOD };
 
 struct route {
     struct route *next; /* of the same node */
@@ -42,16 +34,17 @@ struct route {
     void *target;
     const char *pattern;
     int param_count;
+    uint32_t int_params; /* those that are {x:int}, as bits */
     const char *names[];
 };
 
 struct node {
     struct node *above;
-    struct node *parameter; /* one segment, not empty */
-    struct route *routes;   /* of patterns that end here */
-    uint32_t methods;       /* theirs, as bits */
-    bool has_literals;      /* below it */
-    uint64_t seed;          /* of the hash of those */
+    struct node *below[3]; /* an int, a plain parameter, a tail */
+    struct route *routes;  /* of patterns that end here */
+    uint32_t methods;      /* theirs, as bits */
+    bool has_literals;     /* below it */
+    uint64_t seed;         /* of the hash of those */
     size_t size;
     const char *text;
 };
@@ -135,12 +128,13 @@ static struct node *new_node(weft_router *router, struct node *above)
 }
 
 /* The node below `above` for this segment, made if it is not there yet. NULL when memory is out. */
-static struct node *step(weft_router *router, struct node *above, const struct segment *segment)
+static struct node *step(weft_router *router, struct node *above, const weft_segment *segment)
 {
-    if (segment->kind == PARAMETER) {
-        if (!above->parameter)
-            above->parameter = new_node(router, above);
-        return above->parameter;
+    if (segment->kind != WEFT_SEGMENT_LITERAL) {
+        struct node **below = &above->below[segment->kind - WEFT_SEGMENT_INT];
+        if (!*below)
+            *below = new_node(router, above);
+        return *below;
     }
     uint64_t hash = above->seed;
     for (size_t i = 0; i < segment->size; i++)
@@ -155,7 +149,7 @@ static struct node *step(weft_router *router, struct node *above, const struct s
     return node;
 }
 
-/* ---- reading patterns ---- */
+/* ---- adding ---- */
 
 static int WEFT_PRINTF(3, 4) fail(weft_router *router, int error, const char *format, ...)
 {
@@ -165,107 +159,6 @@ static int WEFT_PRINTF(3, 4) fail(weft_router *router, int error, const char *fo
     va_end(args);
     return error;
 }
-
-static bool is_name(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!is_letter && (i == 0 || c < '0' || c > '9'))
-            return false;
-    }
-    return size > 0;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Brings a literal to the form of a path that was made normal, in place. */
-static const char *read_literal(char *text, size_t *size)
-{
-    char *to = text, *end = text + *size;
-    for (char *from = text; from < end; from++) {
-        unsigned char c = (unsigned char)*from;
-        if (c == '{' || c == '}')
-            return "a brace that is not the first or last of its segment (a literal one is written %7B or %7D)";
-        if (c == '?' || c == '#' || c < 0x20 || c == 0x7f)
-            return "a byte that no path has";
-        if (c != '%') {
-            *to++ = *from;
-            continue;
-        }
-        int high = end - from > 2 ? hex_value(from[1]) : -1, low = high >= 0 ? hex_value(from[2]) : -1;
-        int byte = high * 16 + low;
-        if (high < 0 || low < 0 || byte == 0)
-            return "a bad escape";
-        if (byte == '/' || byte == '%') {
-            memcpy(to, byte == '/' ? "%2F" : "%25", 3);
-            to += 3;
-        } else {
-            *to++ = (char)byte;
-        }
-        from += 2;
-    }
-    *size = (size_t)(to - text);
-    if ((*size == 1 || *size == 2) && memcmp(text, "..", *size) == 0)
-        return "a segment of dots, which no path has";
-    return NULL;
-}
-
-/* One segment, "name" or "{name}", of text[0, size). Returns what is wrong with it, or NULL. */
-static const char *read_segment(struct segment *segment, char *text, size_t size)
-{
-    *segment = (struct segment){ .kind = LITERAL, .text = text, .size = size };
-    if (size < 2 || text[0] != '{' || text[size - 1] != '}') {
-        const char *wrong = read_literal(text, &segment->size);
-        text[segment->size] = '\0';
-        return wrong;
-    }
-    *segment = (struct segment){ .kind = PARAMETER, .text = text + 1, .size = size - 2 };
-    text[size - 1] = '\0';
-    if (segment->size == 0)
-        return "a parameter without a name";
-    return is_name(segment->text, segment->size) ? NULL : "a parameter whose name is not made of letters, digits and '_'";
-}
-
-/* Splits `text` (a copy, which is overwritten) into segments. Returns what is wrong, or NULL. */
-static const char *read_pattern(char *text, struct segment *segments, int *ret_count, int *ret_param_count)
-{
-    int count = 0, param_count = 0;
-    if (*text != '/')
-        return "no '/' at its start";
-    for (char *at = text + 1, *end;; at = end + 1) {
-        if (count == WEFT_ROUTE_SEGMENT_MAX)
-            return "too many segments";
-        end = at + strcspn(at, "/");
-        bool is_last = *end == '\0';
-        if (end == at && !is_last)
-            return "an empty segment";
-        struct segment *segment = &segments[count];
-        const char *wrong = read_segment(segment, at, (size_t)(end - at));
-        if (wrong)
-            return wrong;
-        for (int i = 0; i < count && segment->kind == PARAMETER; i++)
-            if (segments[i].kind == PARAMETER && strcmp(segments[i].text, segment->text) == 0)
-                return "a parameter's name twice";
-        param_count += segment->kind == PARAMETER;
-        if (param_count > WEFT_ROUTE_PARAM_MAX)
-            return "too many parameters";
-        count++;
-        if (is_last)
-            break;
-    }
-    *ret_count = count;
-    *ret_param_count = param_count;
-    return NULL;
-}
-
-/* ---- methods ---- */
 
 static int find_method(const weft_router *router, const char *method)
 {
@@ -278,8 +171,10 @@ static int find_method(const weft_router *router, const char *method)
 static int add_method(weft_router *router, const char *method)
 {
     size_t size = strlen(method);
+    if (strcmp(method, "*") == 0)
+        return ANY;
     if (size == 0 || size >= METHOD_SIZE || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != size)
-        return fail(router, -EINVAL, "the method \"%.40s\" is not one: capitals and '-' only", method);
+        return fail(router, -EINVAL, "the method \"%.40s\" is not one: capitals and '-' only, or \"*\"", method);
     int known = find_method(router, method);
     if (known >= 0)
         return known;
@@ -304,7 +199,7 @@ weft_router *weft_router_new(void)
         weft_router_free(router);
         return NULL;
     }
-    static const char own[FIRST_METHOD][METHOD_SIZE] = { [GET] = "GET", [HEAD] = "HEAD", [OPTIONS] = "OPTIONS" };
+    static const char own[FIRST_METHOD][METHOD_SIZE] = { [GET] = "GET", [HEAD] = "HEAD", [OPTIONS] = "OPTIONS", [ANY] = "*" };
     memcpy(router->method_names, own, sizeof(own));
     router->method_count = FIRST_METHOD;
     return router;
@@ -335,36 +230,48 @@ static struct route *find_route(const struct node *node, unsigned method)
     return route;
 }
 
+static struct route *new_route(weft_router *router, const weft_pattern *pattern, const char *written)
+{
+    struct route *route = weft_arena_alloc(&router->arena, sizeof(*route) + (size_t)pattern->param_count * sizeof(char *));
+    const char *copy = weft_arena_copy(&router->arena, written, strlen(written));
+    if (!route || !copy)
+        return NULL;
+    *route = (struct route){ .pattern = copy };
+    for (int i = 0; i < pattern->count; i++) {
+        if (pattern->segments[i].kind == WEFT_SEGMENT_LITERAL)
+            continue;
+        if (pattern->segments[i].kind == WEFT_SEGMENT_INT)
+            route->int_params |= UINT32_C(1) << route->param_count;
+        route->names[route->param_count++] = pattern->segments[i].text;
+    }
+    return route;
+}
+
 int weft_router_add(weft_router *router, const char *method, const char *pattern, void *target)
 {
     IS_A(router, ROUTER_MAGIC);
     int method_index = add_method(router, method);
     if (method_index < 0)
         return method_index;
-    struct segment segments[WEFT_ROUTE_SEGMENT_MAX];
-    int count, param_count;
+    weft_pattern read;
     char *text = weft_arena_copy(&router->arena, pattern, strlen(pattern));
     if (!text)
         goto no_memory;
-    const char *wrong = read_pattern(text, segments, &count, &param_count);
+    const char *wrong = weft_pattern_read(&read, text);
     if (wrong)
         return fail(router, -EINVAL, "the pattern \"%.200s\" has %s", pattern, wrong);
     struct node *node = router->root;
-    for (int i = 0; i < count; i++)
-        if (!(node = step(router, node, &segments[i])))
+    for (int i = 0; i < read.count; i++)
+        if (!(node = step(router, node, &read.segments[i])))
             goto no_memory;
     struct route *route = find_route(node, (unsigned)method_index);
     if (route)
         return fail(router, -EEXIST, "%s \"%.200s\" matches the same as \"%.200s\"", method, pattern, route->pattern);
-
-    route = weft_arena_alloc(&router->arena, sizeof(*route) + (size_t)param_count * sizeof(*route->names));
-    const char *copy = weft_arena_copy(&router->arena, pattern, strlen(pattern));
-    if (!route || !copy)
+    if (!(route = new_route(router, &read, pattern)))
         goto no_memory;
-    *route = (struct route){ .next = node->routes, .method = (unsigned)method_index, .target = target, .pattern = copy };
-    for (int i = 0; i < count; i++)
-        if (segments[i].kind == PARAMETER)
-            route->names[route->param_count++] = segments[i].text;
+    route->method = (unsigned)method_index;
+    route->target = target;
+    route->next = node->routes;
     node->routes = route;
     node->methods |= UINT32_C(1) << method_index;
     router->methods |= node->methods;
@@ -373,6 +280,8 @@ no_memory:
     return fail(router, -ENOMEM, "out of memory");
 }
 
+/* ---- finding ---- */
+
 struct search {
     const weft_router *router;
     int method; /* -1: one that no route has */
@@ -380,18 +289,26 @@ struct search {
     uint32_t allowed;
 };
 
+/* The route of a node for a method, or the one that stands in for it. */
+static struct route *route_for(const struct node *node, int method)
+{
+    struct route *route = method >= 0 ? find_route(node, (unsigned)method) : NULL;
+    if (!route && method == HEAD)
+        route = find_route(node, GET);
+    return route || !(node->methods >> ANY & 1) ? route : find_route(node, ANY);
+}
+
 /* A pattern that ends here matches the whole path: does it have the method? */
 static bool take(struct search *s, const struct node *node, int param_count)
 {
     s->allowed |= node->methods;
-    struct route *route = s->method >= 0 ? find_route(node, (unsigned)s->method) : NULL;
-    if (!route && s->method == HEAD)
-        route = find_route(node, GET);
+    struct route *route = route_for(node, s->method);
     if (!route)
         return false;
     DCHECK(route->param_count == param_count);
     s->match->target = route->target;
     s->match->pattern = route->pattern;
+    s->match->int_params = route->int_params;
     s->match->param_count = param_count;
     for (int i = 0; i < param_count; i++)
         s->match->params[i].name = route->names[i];
@@ -409,13 +326,23 @@ static bool walk(struct search *s, const struct node *node, const char *at, int 
     const struct node *below = node->has_literals ? find_literal(s->router, node, hash, at, size) : NULL;
     if (below && (*end == '\0' ? take(s, below, param_count) : walk(s, below, end + 1, param_count)))
         return true;
-    below = size > 0 ? node->parameter : NULL;
-    if (!below)
+    for (int kind = WEFT_SEGMENT_INT; kind <= WEFT_SEGMENT_PLAIN; kind++) {
+        int64_t number;
+        below = node->below[kind - WEFT_SEGMENT_INT];
+        if (!below || size == 0 || (kind == WEFT_SEGMENT_INT && !weft_pattern_read_int(at, size, &number)))
+            continue;
+        weft_route_param *param = &s->match->params[param_count];
+        param->value = at;
+        param->value_size = size;
+        if (*end == '\0' ? take(s, below, param_count + 1) : walk(s, below, end + 1, param_count + 1))
+            return true;
+    }
+    below = node->below[WEFT_SEGMENT_TAIL - WEFT_SEGMENT_INT];
+    if (!below || !weft_pattern_is_tail(at) || !take(s, below, param_count + 1))
         return false;
-    weft_route_param *param = &s->match->params[param_count++];
-    param->value = at;
-    param->value_size = size;
-    return *end == '\0' ? take(s, below, param_count) : walk(s, below, end + 1, param_count);
+    s->match->params[param_count].value = at;
+    s->match->params[param_count].value_size = size + strlen(end);
+    return true;
 }
 
 int weft_router_find(const weft_router *router, const char *method, const char *path, weft_route_match *ret_match)
@@ -423,13 +350,10 @@ int weft_router_find(const weft_router *router, const char *method, const char *
     struct search search = { .router = router, .method = find_method(router, method), .match = ret_match };
     if (*path == '/' && walk(&search, router->root, path + 1, 0))
         return 0;
+    if (search.method == OPTIONS && strcmp(path, "*") == 0)
+        search.allowed = router->methods | 1u << OPTIONS;
     ret_match->allowed = search.allowed;
     return search.allowed ? 405 : 404;
-}
-
-uint32_t weft_router_methods(const weft_router *router)
-{
-    return router->methods;
 }
 
 size_t weft_router_allow(const weft_router *router, uint32_t allowed, char *text, size_t size)
@@ -441,7 +365,7 @@ size_t weft_router_allow(const weft_router *router, uint32_t allowed, char *text
         allowed |= 1u << HEAD;
     allowed |= 1u << OPTIONS;
     for (unsigned i = 0; i < router->method_count; i++) {
-        if (!(allowed >> i & 1))
+        if (!(allowed >> i & 1) || i == ANY)
             continue;
         int at = count++;
         for (; at > 0 && strcmp(names[at - 1], router->method_names[i]) > 0; at--)

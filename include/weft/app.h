@@ -11,10 +11,34 @@
  *         return weft_app_main(app, argc, argv);
  *     }
  *
- * An app is set up on one thread before it serves, and is read-only while it does. A pattern is a path whose segments are
- * literal or a parameter in braces: "/users/{id}/orders". A parameter matches one whole non-empty segment; a literal wins
- * over a parameter. Mistakes in routes (a malformed pattern, two that match the same) are kept, and weft_app_main reports
- * each in a line and exits with status 2.
+ * An app is set up on one thread before it serves, and is read-only while it does.
+ *
+ * A pattern is a path, each segment of which is
+ *
+ *     users       a literal: itself
+ *     {id:int}    a whole number that fits 64 bits: an optional '-' and 1 to 19 digits; weft_param_int gives it
+ *     {name}      one segment that is not empty
+ *     {path...}   at the end only: all that is left, "css/site.css", or nothing ("/files/{path...}" matches "/files/", but not
+ *                 "/files"). Safe to append to the name of a folder: it does not begin with '/', and no segment in it is
+ *                 empty, "." or ".."; a path with "//" or %2F there is not matched
+ *
+ * in that order of precedence, segment by segment; where the better one leads nowhere further down, the next is tried. Escapes
+ * are decoded in each segment (%2F never splits), "." and ".." are resolved before, a slash at the end is significant. GET
+ * answers HEAD too, unless HEAD has a route of its own, and OPTIONS and 405 are answered without one.
+ *
+ * Routes come in groups, of which the app is the outermost: a prefix of their patterns, and defaults of their options.
+ *
+ *     static void add_users(weft_routes *users)
+ *     {
+ *         weft_get(users, "", list);                              // /api/v1/users
+ *         weft_get(users, "/{id:int}", show, .name = "user");     // /api/v1/users/{id:int}; weft_url builds it by its name
+ *     }
+ *     …
+ *     weft_routes *api = weft_under(app, "/api/v1", .timeout = 5 * WEFT_SECOND);
+ *     add_users(weft_under(api, "/users"));
+ *
+ * Mistakes in routes (a malformed pattern, two that match the same, two with one name) are kept, and weft_app_main reports each
+ * in a line and exits with status 2. The flag --routes shows what there is.
  */
 #ifndef WEFT_APP_H
 #define WEFT_APP_H
@@ -30,13 +54,16 @@ extern "C" {
  * 404; WEFT_EDEADLINE 503; anything else is logged with its trail and answers 500. No reply and no error is a 500. */
 typedef int weft_handler(weft_request *req);
 
+/* Options of a route; of a group, the defaults of its routes and groups. */
 typedef struct weft_route_options {
     size_t struct_size;
     weft_duration timeout; /* from the request's head to the end of the handler; 0 is the app's (300 s); WEFT_NO_LIMIT */
     int64_t body_limit;    /* bytes; 0 is the app's (1 MiB); WEFT_NO_LIMIT; a larger body is answered 413 */
     size_t stack_size;     /* of the handler's task: 16 KiB to 8 MiB; 0 is 64 KiB */
-    const char *name;      /* for logs and reports; NULL is the pattern. Borrowed until weft_app_free */
-    bool finish_when_client_leaves; /* let the handler run on when the client has gone; else it is cancelled */
+    const char *name; /* for weft_url, logs and reports (NULL: they say the pattern). Copied. No two patterns may have the same;
+                         a group's goes before those of its routes: "api" and "user" make "api.user" */
+    bool finish_when_client_leaves; /* let the handler run on when the client has gone; else it is cancelled. If the group
+                                       says so, all its routes do */
 } weft_route_options;
 
 /* An empty app. NULL when memory is out. */
@@ -46,20 +73,47 @@ WEFT_API weft_app *weft_app_new(void);
  * back at any time. NULL is fine. */
 WEFT_API void weft_app_free(weft_app *app);
 
-/* Has `method` and `pattern` (both copied) answered by h. GET also answers HEAD. Returns 0, or, kept for weft_app_main too:
- * -EINVAL a malformed method or pattern, -EEXIST one that matches the same, -ENOMEM. */
+/* ---- routes ---- */
+
+typedef struct weft_routes weft_routes;
+
+/* Has `method` and `pattern` (both copied) answered by h. The method "*" is each that the pattern has no other route for, also
+ * HEAD and OPTIONS. Returns 0, or, kept for weft_app_main too: -EINVAL a malformed method or pattern, or an option out of its
+ * range, -EEXIST a pattern that matches the same or another that has the name, -ENOMEM. */
 WEFT_API int weft_route_with(weft_app *app, const char *method, const char *pattern, weft_handler *h,
                              const weft_route_options *options);
 
-#define weft_route(app, method, pattern, ...) weft_route_((app), (method), (pattern), __VA_ARGS__, )
-#define weft_route_(app, method, pattern, h, ...)                                                                              \
-    weft_route_with((app), (method), (pattern), (h),                                                                           \
-                    &(weft_route_options){ .struct_size = sizeof(weft_route_options), __VA_ARGS__ })
-#define weft_get(app, pattern, ...)    weft_route_((app), "GET", (pattern), __VA_ARGS__, )
-#define weft_post(app, pattern, ...)   weft_route_((app), "POST", (pattern), __VA_ARGS__, )
-#define weft_put(app, pattern, ...)    weft_route_((app), "PUT", (pattern), __VA_ARGS__, )
-#define weft_patch(app, pattern, ...)  weft_route_((app), "PATCH", (pattern), __VA_ARGS__, )
-#define weft_delete(app, pattern, ...) weft_route_((app), "DELETE", (pattern), __VA_ARGS__, )
+/* The same in a group, behind whose prefix the pattern goes: "/x", "/" and "" make "/api/x", "/api/" and "/api". */
+WEFT_API int weft_routes_route_with(weft_routes *routes, const char *method, const char *pattern, weft_handler *h,
+                                    const weft_route_options *options);
+
+/* A group of routes below a prefix (copied), which begins with '/' and does not end with one; parameters are fine, a tail is
+ * not; "" has only the defaults. Groups nest; they belong to the app. Never NULL: what is wrong is kept for weft_app_main, and
+ * the routes of that group are passed over. */
+WEFT_API weft_routes *weft_under_with(weft_app *app, const char *prefix, const weft_route_options *defaults);
+WEFT_API weft_routes *weft_routes_under_with(weft_routes *routes, const char *prefix, const weft_route_options *defaults);
+
+/* In these, `where` is a weft_app or a weft_routes, and options may follow: `.timeout = 5 * WEFT_SECOND`. */
+#define weft_under(where, ...) weft_under_((where), __VA_ARGS__, )
+#define weft_under_(where, prefix, ...)                                                                                        \
+    _Generic((where), weft_app *                                                                                               \
+             : weft_under_with, weft_routes *                                                                                  \
+             : weft_routes_under_with)((where), (prefix),                                                                      \
+                                       &(weft_route_options){ .struct_size = sizeof(weft_route_options), __VA_ARGS__ })
+#define weft_route(where, method, pattern, ...) weft_route_((where), (method), (pattern), __VA_ARGS__, )
+#define weft_route_(where, method, pattern, h, ...)                                                                            \
+    _Generic((where), weft_app *                                                                                               \
+             : weft_route_with, weft_routes *                                                                                  \
+             : weft_routes_route_with)((where), (method), (pattern), (h),                                                      \
+                                       &(weft_route_options){ .struct_size = sizeof(weft_route_options), __VA_ARGS__ })
+#define weft_get(where, pattern, ...)    weft_route_((where), "GET", (pattern), __VA_ARGS__, )
+#define weft_post(where, pattern, ...)   weft_route_((where), "POST", (pattern), __VA_ARGS__, )
+#define weft_put(where, pattern, ...)    weft_route_((where), "PUT", (pattern), __VA_ARGS__, )
+#define weft_patch(where, pattern, ...)  weft_route_((where), "PATCH", (pattern), __VA_ARGS__, )
+#define weft_delete(where, pattern, ...) weft_route_((where), "DELETE", (pattern), __VA_ARGS__, )
+#define weft_any(where, pattern, ...)    weft_route_((where), "*", (pattern), __VA_ARGS__, )
+
+/* ---- state and settings ---- */
 
 /* The state that handlers reach through weft_app_state(req). Borrowed; set before serving. */
 WEFT_API void weft_app_set(weft_app *app, void *state);
@@ -105,7 +159,7 @@ WEFT_API void weft_app_stop(weft_app *app);
 WEFT_API bool weft_stopping(const weft_request *req);
 
 /* Reads flags and environment, serves, and frees the app (NULL: says that memory is out). Returns the exit status: 0, 1 could
- * not start, 2 a bad flag or route, 75 something was cut when stopping. `--help` lists the flags. */
+ * not start, 2 a bad flag or route, 75 something was cut when stopping. `--help` lists the flags, `--routes` the routes. */
 WEFT_API int weft_app_main(weft_app *app, int argc, char **argv);
 
 /* The port of the n-th listener while it serves (for `:0`), or 0 for a unix socket or n past the last. */

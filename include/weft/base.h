@@ -23,10 +23,12 @@
 #define WEFT_API                         __attribute__((visibility("default")))
 #define WEFT_MUST                        __attribute__((warn_unused_result))
 #define WEFT_PRINTF(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
+#define WEFT_SENTINEL                    __attribute__((sentinel)) /* the last argument is a NULL pointer */
 #else
 #define WEFT_API
 #define WEFT_MUST
 #define WEFT_PRINTF(format_at, first_at)
+#define WEFT_SENTINEL
 #endif
 #define WEFT_WAITS WEFT_MUST
 

@@ -31,6 +31,19 @@ WEFT_API const char *weft_query_string(const weft_request *req);
 WEFT_API const char *weft_param(const weft_request *req, const char *name);
 WEFT_API const char *weft_param_or(const weft_request *req, const char *name, const char *otherwise);
 
+/* The number that {name:int} matched. It never fails; for a parameter of another kind, or none, it ends the program. */
+WEFT_API int64_t weft_param_int(const weft_request *req, const char *name);
+
+/* The path of the route called `route` (its .name) with these parameters, pairs of name and text:
+ *
+ *     weft_url(req, "user", "id", "42")    ->  "/users/42"
+ *
+ * Values are encoded (a tail's slashes stay); pairs that the pattern has no parameter for become a query, "?page=2". In the
+ * request's arena. NULL, with a logged error that says why, for an unknown name, a parameter without a value or one that could
+ * not have matched it (no number for an {x:int}; empty; dots), more than 32 pairs, or when memory is out. */
+#define weft_url(req, ...) weft_url_with((req), __VA_ARGS__, (const char *)0)
+WEFT_API char *weft_url_with(weft_request *req, const char *route, ...) WEFT_SENTINEL;
+
 /* The first value of a field of the query ("?a=1&b"; decoded, '+' is a space), "" for one without '='. NULL if absent. */
 WEFT_API const char *weft_query(weft_request *req, const char *name);
 
@@ -76,8 +89,8 @@ WEFT_API int weft_reply_json(weft_request *req, int status, const char *pack_for
 /* No body. */
 WEFT_API int weft_reply_empty(weft_request *req, int status);
 
-/* A redirect (301, 302, 303, 307, 308) to `location`: a path or an absolute URL; -EINVAL for control bytes or another status.
- */
+/* A redirect (301, 302, 303, 307, 308) to `location`: a path or an absolute URL; -EINVAL for control bytes, another status, or
+ * NULL (what weft_url has logged already). */
 WEFT_API int weft_reply_redirect(weft_request *req, int status, const char *location);
 
 /* Begins a reply whose body follows in pieces by weft_write. `length` is what all pieces together will have, in bytes, or -1 if

@@ -3,7 +3,6 @@
 #include "tests/unit/unit.h"
 
 #include "lib/base/memory.h"
-#include "lib/base/random.h"
 #include "lib/http/target.h"
 #include "server/router.h"
 
@@ -161,9 +160,8 @@ static void methods(void **state)
     find("DELETE", "/nothing", NULL);
     add("OPTIONS", "/p");
     find("OPTIONS", "/p", "/p");
-    char all[WEFT_ROUTER_ALLOW_SIZE];
-    weft_router_allow(router, weft_router_methods(router), all, sizeof(all));
-    assert_string_equal(all, "GET, HEAD, OPTIONS, POST, PUT");
+    find("OPTIONS", "*", "GET, HEAD, OPTIONS, POST, PUT"); /* of the server itself */
+    find("GET", "*", NULL);
 }
 
 /* A method that the best match lacks is looked for in the others; only then is it 405, with the methods of all. */
@@ -204,12 +202,16 @@ static void malformed_patterns(void **state)
 {
     (void)state;
     static const char *const patterns[] = {
-        "",        "a",        "{a}",        "*",     "http://a/", "//",     "/a//b",  "//a",
-        "/{}",     "/{",       "/}",         "/{a",   "/a}",       "/{a}b",  "/b{a}",  "/{a}{b}",
-        "/{{a}}",  "/{a}/{a}", "/{a}/b/{a}", "/{1a}", "/{a-b}",    "/{a b}", "/{a.b}", "/{caf\xc3\xa9}",
-        "/{a%41}", "/%",       "/%4",        "/%zz",  "/%00",      "/a%",    "/.",     "/..",
-        "/a/../b", "/a/.",     "/%2e%2E",    "/a?b",  "/a#b",      "/a\nb",  "/a\x7f", "/{a:}",
-        "/{a...}",
+        "",           "a",        "{a}",         "*",           "http://a/",    "//",
+        "/a//b",      "//a",      "/{}",         "/{",          "/}",           "/{a",
+        "/a}",        "/{a}b",    "/b{a}",       "/{a}{b}",     "/{{a}}",       "/{a}/{a}",
+        "/{a}/b/{a}", "/{1a}",    "/{a-b}",      "/{a b}",      "/{a.b}",       "/{caf\xc3\xa9}",
+        "/{a%41}",    "/%",       "/%4",         "/%zz",        "/%00",         "/a%",
+        "/.",         "/..",      "/a/../b",     "/a/.",        "/%2e%2E",      "/a?b",
+        "/a#b",       "/a\nb",    "/a\x7f",      "/{a:}",       "/{a:uuid}",    "/{a:int}b",
+        "/{:int}",    "/{...}",   "/{a:int...}", "/{a...:int}", "/{a..}",       "/{a....}",
+        "/{1:int}",   "/{a...}/", "/{a...}/b",   "/x{a...}",    "/{a}/{a:int}", "/{a:int}/{a...}",
+        "/{a: int}",  "/{a:INT}",
     };
     for (size_t i = 0; i < COUNT(patterns); i++) {
         refuse(-EINVAL, "GET", patterns[i], patterns[i]);
@@ -225,7 +227,7 @@ static void malformed_patterns(void **state)
 static void malformed_methods(void **state)
 {
     (void)state;
-    static const char *const names[] = { "", "get", "Get", "GET ", "G:T", "GET\n", "ABCDEFGHIJKLMNOP" };
+    static const char *const names[] = { "", "get", "Get", "GET ", "G:T", "GET\n", "ABCDEFGHIJKLMNOP", "**", "G*" };
     for (size_t i = 0; i < COUNT(names); i++)
         refuse(-EINVAL, names[i], "/", "method");
     add("M-SEARCH", "/");
@@ -251,7 +253,7 @@ static void too_many(void **state)
     memcpy(pattern + (size_t)WEFT_ROUTE_SEGMENT_MAX * 2, "/s", 3);
     find("GET", pattern, NULL);
     refuse(-EINVAL, "GET", pattern, "too many segments");
-    for (int i = 3; i < WEFT_ROUTER_METHOD_MAX; i++) { /* GET, HEAD and OPTIONS are there already */
+    for (int i = 4; i < WEFT_ROUTER_METHOD_MAX; i++) { /* GET, HEAD, OPTIONS and "*" are there already */
         method[0] = (char)('A' + i / 26);
         method[1] = (char)('A' + i % 26);
         add(method, "/");
@@ -261,6 +263,7 @@ static void too_many(void **state)
     size = weft_router_allow(router, UINT32_MAX, allow, sizeof(allow));
     assert_int_equal(size, strlen(allow));
     assert_non_null(strstr(allow, ", OPTIONS"));
+    assert_null(strchr(allow, '*'));
 }
 
 static void twice_the_same(void **state)
@@ -272,10 +275,16 @@ static void twice_the_same(void **state)
     add("POST", "/a/{y}");
     add("GET", "/a/{x}/");
     add("GET", "/a/x");
+    add("GET", "/a/{x:int}");
+    refuse(-EEXIST, "GET", "/a/{number:int}", "GET \"/a/{number:int}\" matches the same as \"/a/{x:int}\"");
+    add("GET", "/a/{rest...}");
+    refuse(-EEXIST, "GET", "/a/{x...}", "GET \"/a/{x...}\" matches the same as \"/a/{rest...}\"");
+    add("*", "/a/{x}");
+    refuse(-EEXIST, "*", "/a/{any}", "* \"/a/{any}\" matches the same as \"/a/{x}\"");
     add("GET", "/caf\xc3\xa9");
     refuse(-EEXIST, "GET", "/caf%C3%a9", "/caf\xc3\xa9");
     refuse(-EEXIST, "GET", "/%61/%78", "/a/x");
-    find("GET", "/a/1", "/a/{x}");
+    find("GET", "/a/1", "/a/{x:int}");
     check_param(0, "x", "1");
 }
 
@@ -306,87 +315,209 @@ static void escapes(void **state)
     check_param(0, "x", "a%2Fb");
 }
 
-/* ---- against a plain reading of the rules ---- */
+/* ---- kinds of parameters ---- */
 
-enum { ROUTES = 300, WORDS = 4, DEPTH = 5 };
-
-static const char *const words[WORDS] = { "a", "b", "cc", "ddd" };
-
-struct plain_route {
-    char pattern[64];
-    int segments[DEPTH]; /* a word, or -1: a parameter */
-    int count;
-    const char *method;
-};
-
-static bool plain_match(const struct plain_route *route, const int *path, int count)
-{
-    if (route->count != count)
-        return false;
-    for (int i = 0; i < count; i++)
-        if (route->segments[i] >= 0 && route->segments[i] != path[i])
-            return false;
-    return true;
-}
-
-/* Is x before y: a literal at the first segment in which their kinds differ? */
-static bool plain_before(const struct plain_route *x, const struct plain_route *y)
-{
-    for (int i = 0; i < x->count; i++)
-        if ((x->segments[i] < 0) != (y->segments[i] < 0))
-            return x->segments[i] >= 0;
-    return false;
-}
-
-static void as_the_rules_say(void **state)
+static void whole_numbers(void **state)
 {
     (void)state;
-    static struct plain_route routes[ROUTES];
-    static const char *const some_methods[] = { "GET", "POST", "PUT" };
-    uint64_t seed = 7;
-    int count = 0, found = 0, refused = 0;
-    for (int tries = 0; tries < ROUTES; tries++) {
-        struct plain_route *route = &routes[count];
-        route->count = 1 + (int)weft_random_below(&seed, DEPTH);
-        route->method = some_methods[weft_random_below(&seed, COUNT(some_methods))];
-        size_t size = 0;
-        for (int i = 0; i < route->count; i++) {
-            route->segments[i] = (int)weft_random_below(&seed, WORDS + 2) - 2;
-            if (route->segments[i] >= 0)
-                size += (size_t)snprintf(route->pattern + size, 64 - size, "/%s", words[route->segments[i]]);
-            else
-                size += (size_t)snprintf(route->pattern + size, 64 - size, "/{p%d}", i);
-        }
-        int rc = weft_router_add(router, route->method, route->pattern, route);
-        assert_true(rc == 0 || rc == -EEXIST);
-        count += rc == 0;
+    static const struct {
+        const char *text;
+        int64_t number;
+    } good[] = {
+        { "0", 0 },
+        { "7", 7 },
+        { "42", 42 },
+        { "-1", -1 },
+        { "-0", 0 },
+        { "007", 7 },
+        { "-08", -8 },
+        { "0000000000000000001", 1 },
+        { "9223372036854775807", INT64_MAX },
+        { "-9223372036854775808", INT64_MIN },
+        { "-9223372036854775807", -INT64_MAX },
+    };
+    static const char *const bad[] = {
+        "",
+        "-",
+        "--1",
+        "+1",
+        "1-",
+        "1a",
+        "a1",
+        "0x1",
+        "1.0",
+        "1e3",
+        " 1",
+        "1 ",
+        "1_0",
+        "1%2F2",
+        "%",
+        ":",
+        "/",
+        "\xd9\xa1",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "9999999999999999999",
+        "00000000000000000001",
+        "18446744073709551617",
+        "-18446744073709551617",
+        "99999999999999999999999999999999",
+    };
+    int64_t number;
+    for (size_t i = 0; i < COUNT(good); i++) {
+        number = 77;
+        assert_true(weft_pattern_read_int(good[i].text, strlen(good[i].text), &number));
+        assert_int_equal(number, good[i].number);
     }
-    for (int round = 0; round < 20000; round++) {
-        int path[DEPTH], depth = 1 + (int)weft_random_below(&seed, DEPTH);
-        char text[64];
-        size_t size = 0;
-        for (int i = 0; i < depth; i++) {
-            path[i] = (int)weft_random_below(&seed, WORDS + 1); /* one that no pattern has */
-            size += (size_t)snprintf(text + size, 64 - size, "/%s", path[i] < WORDS ? words[path[i]] : "other");
-        }
-        const char *method = some_methods[weft_random_below(&seed, COUNT(some_methods))];
-        const struct plain_route *best = NULL;
-        bool is_there = false;
-        for (int i = 0; i < count; i++) {
-            if (!plain_match(&routes[i], path, depth))
-                continue;
-            is_there = true;
-            if (strcmp(routes[i].method, method) == 0 && (!best || plain_before(&routes[i], best)))
-                best = &routes[i];
-        }
-        int status = weft_router_find(router, method, text, &match);
-        assert_int_equal(status, best ? 0 : is_there ? 405 : 404);
-        if (best)
-            assert_ptr_equal(match.target, best);
-        found += status == 0;
-        refused += status == 405;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (weft_pattern_read_int(bad[i], strlen(bad[i]), &number))
+            fail_msg("%s was taken for %lld", bad[i], (long long)number);
+    assert_true(weft_pattern_read_int("123", 2, &number)); /* the size counts */
+    assert_int_equal(number, 12);
+}
+
+static void int_parameters(void **state)
+{
+    (void)state;
+    add("GET", "/n/{id:int}");
+    add("GET", "/n/{id:int}/x");
+    add("GET", "/d/{y:int}/{m:int}/{slug}/{d:int}");
+    find("GET", "/n/42", "/n/{id:int}");
+    check_param(0, "id", "42");
+    assert_int_equal(match.int_params, 1);
+    find("GET", "/n/-42/x", "/n/{id:int}/x");
+    find("GET", "/d/2024/02/hello/-0", "/d/{y:int}/{m:int}/{slug}/{d:int}");
+    assert_int_equal(match.int_params, 1 | 2 | 8);
+    check_param(1, "m", "02");
+    check_param(2, "slug", "hello");
+    find("GET", "/n/x", NULL);
+    find("GET", "/n/", NULL);
+    find("GET", "/n/9223372036854775808", NULL);
+    find("POST", "/n/1", "GET, HEAD, OPTIONS");
+    find("POST", "/n/x", NULL);
+}
+
+static void tails(void **state)
+{
+    (void)state;
+    add("GET", "/files/{path...}");
+    add("GET", "/u/{id:int}/{rest...}");
+    static const char *const values[] = { "",        "a",   "a/",    "a/b",  "a/b/",    "css/site.min.css",
+                                          ".hidden", "...", "a%25b", "1/-2", "a..b/..c" };
+    for (size_t i = 0; i < COUNT(values); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "/files/%s", values[i]);
+        find("GET", path, "/files/{path...}");
+        assert_int_equal(match.param_count, 1);
+        check_param(0, "path", values[i]);
     }
-    assert_true(found > 1000 && refused > 1000);
+    find("GET", "/u/7/a/b", "/u/{id:int}/{rest...}");
+    check_param(0, "id", "7");
+    check_param(1, "rest", "a/b");
+    assert_int_equal(match.int_params, 1);
+    /* what could lead out of a folder, or be taken for another name than it is */
+    static const char *const none[] = { "/files",        "/files//",   "/files//a",    "/files//etc/passwd",
+                                        "/files/a//b",   "/files/a//", "/files/a%2Fb", "/files/..%2Fx",
+                                        "/files/a/b%2F", "/u/7",       "/u/x/a",       "/" };
+    for (size_t i = 0; i < COUNT(none); i++)
+        find("GET", none[i], NULL);
+    find("DELETE", "/files/a", "GET, HEAD, OPTIONS");
+    find("DELETE", "/files//a", NULL);
+    add("GET", "/{all...}");
+    find("GET", "/", "/{all...}");
+    check_param(0, "all", "");
+    find("GET", "/files", "/{all...}");
+    check_param(0, "all", "files");
+    find("GET", "/files/x", "/files/{path...}");
+    find("GET", "/files//x", NULL);
+}
+
+/* The kinds in their order, each hiding the later ones only where it matches. */
+static void precedence(void **state)
+{
+    (void)state;
+    static const char *const orders[][4] = {
+        { "/p/7", "/p/{i:int}", "/p/{s}", "/p/{t...}" },
+        { "/p/{t...}", "/p/{s}", "/p/{i:int}", "/p/7" },
+        { "/p/{s}", "/p/7", "/p/{t...}", "/p/{i:int}" },
+    };
+    for (size_t order = 0; order < COUNT(orders); order++) {
+        weft_router_free(router);
+        router = weft_router_new();
+        for (int i = 0; i < 4; i++)
+            add("GET", orders[order][i]);
+        find("GET", "/p/7", "/p/7");
+        find("GET", "/p/8", "/p/{i:int}");
+        find("GET", "/p/07", "/p/{i:int}");
+        find("GET", "/p/x", "/p/{s}");
+        find("GET", "/p/7/", "/p/{t...}");
+        find("GET", "/p/x/7", "/p/{t...}");
+        find("GET", "/p/", "/p/{t...}");
+        find("GET", "/p/a%2Fb", "/p/{s}"); /* one segment */
+    }
+}
+
+/* A better kind that leads nowhere further down gives way, from the deepest choice upwards. */
+static void gives_way(void **state)
+{
+    (void)state;
+    add("GET", "/7/a/x");
+    add("GET", "/{i:int}/b/x");
+    add("GET", "/{s}/c/x");
+    add("GET", "/{s}/c/{i:int}");
+    add("GET", "/{s}/{t...}");
+    add("GET", "/{t...}");
+    add("POST", "/{i:int}/c/x");
+    find("GET", "/7/a/x", "/7/a/x");
+    find("GET", "/7/b/x", "/{i:int}/b/x");
+    find("GET", "/7/c/x", "/{s}/c/x"); /* the int's has no GET */
+    find("POST", "/7/c/x", "/{i:int}/c/x");
+    find("GET", "/7/c/8", "/{s}/c/{i:int}");
+    check_param(0, "s", "7");
+    check_param(1, "i", "8");
+    assert_int_equal(match.int_params, 2);
+    find("GET", "/7/c/y", "/{s}/{t...}");
+    check_param(0, "s", "7");
+    check_param(1, "t", "c/y");
+    assert_int_equal(match.int_params, 0);
+    find("GET", "/7", "/{t...}");
+    check_param(0, "t", "7");
+    assert_int_equal(match.param_count, 1);
+    find("PUT", "/7/c/x", "GET, HEAD, OPTIONS, POST");
+    find("PUT", "/8", "GET, HEAD, OPTIONS");
+}
+
+static void any_method(void **state)
+{
+    (void)state;
+    add("*", "/a");
+    add("POST", "/a");
+    add("GET", "/g");
+    add("*", "/g");
+    add("HEAD", "/h");
+    add("*", "/h");
+    add("GET", "/{x}");
+    find("POST", "/a", "/a");
+    static const char *const all[] = { "GET", "HEAD", "OPTIONS", "DELETE", "PROPFIND" };
+    for (size_t i = 0; i < COUNT(all); i++)
+        find(all[i], "/a", "/a");
+    find("POST", "/x", "GET, HEAD, OPTIONS");
+    find("OPTIONS", "*", "GET, HEAD, OPTIONS, POST");
+    /* which of two routes of one pattern it was */
+    weft_router_free(router);
+    router = weft_router_new();
+    int get, head, any;
+    assert_int_equal(weft_router_add(router, "*", "/{p}", &any), 0);
+    assert_int_equal(weft_router_add(router, "GET", "/{p}", &get), 0);
+    assert_int_equal(weft_router_find(router, "HEAD", "/1", &match), 0);
+    assert_ptr_equal(match.target, &get);
+    assert_int_equal(weft_router_add(router, "HEAD", "/{p}", &head), 0);
+    assert_int_equal(weft_router_find(router, "HEAD", "/1", &match), 0);
+    assert_ptr_equal(match.target, &head);
+    assert_int_equal(weft_router_find(router, "GET", "/1", &match), 0);
+    assert_ptr_equal(match.target, &get);
+    assert_int_equal(weft_router_find(router, "OPTIONS", "/1", &match), 0);
+    assert_ptr_equal(match.target, &any);
 }
 
 /* Hundreds of siblings, and as many at each of several depths. */
@@ -418,14 +549,15 @@ static void out_of_memory(void **state)
         weft_router *r = weft_router_new();
         for (int i = 0; r && i < 100; i++) {
             char pattern[32];
-            snprintf(pattern, sizeof(pattern), "/a%d/{x}/b", i);
+            static const char *const kinds[] = { "/a%d/{x}/b", "/a%d/{x:int}/b", "/a%d/{x...}" };
+            snprintf(pattern, sizeof(pattern), kinds[i % 3], i);
             int rc = weft_router_add(r, "GET", pattern, NULL);
             if (rc != 0) {
                 assert_int_equal(rc, -ENOMEM);
                 assert_int_equal(weft_router_add(r, "GET", pattern, NULL), 0);
                 failures++;
             }
-            snprintf(pattern, sizeof(pattern), "/a%d/y/b", i);
+            snprintf(pattern, sizeof(pattern), "/a%d/7/b", i);
             assert_int_equal(weft_router_find(r, "GET", pattern, &match), 0);
         }
         weft_mem_set_faults(NULL);
@@ -452,7 +584,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(twice_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(escapes, setup, teardown),
-        cmocka_unit_test_setup_teardown(as_the_rules_say, setup, teardown),
+        cmocka_unit_test(whole_numbers),
+        cmocka_unit_test_setup_teardown(int_parameters, setup, teardown),
+        cmocka_unit_test_setup_teardown(tails, setup, teardown),
+        cmocka_unit_test_setup_teardown(precedence, setup, teardown),
+        cmocka_unit_test_setup_teardown(gives_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(any_method, setup, teardown),
         cmocka_unit_test_setup_teardown(many_routes, setup, teardown),
         cmocka_unit_test(out_of_memory),
     };
