@@ -3,9 +3,9 @@
 /*
  * libuv's order: uv_run(ONCE) runs timers before the poll, and closing callbacks after it. Whoever makes a task ready from one
  * of them calls weft_loop_wake, which makes the present run return (and its poll not block); outside of a run it must not,
- * for a stop flag that is set then would skip the next poll. libuv is told when the wheel wants to be run before its timers
- * are, so that those which are due strike in this turn, and again right before the poll, for callbacks in between set timers
- * too.
+ * for a stop flag that is set then would skip the next poll. libuv is told of timers before the run: of what comes between that
+ * and its poll, only its own timers' callbacks could set one that the poll would sleep past (after pending ones it does not
+ * block), and those are ours.
  */
 #include "lib/task/poll.h"
 
@@ -18,7 +18,6 @@
 struct weft_poll {
     uv_loop_t uv;
     uv_timer_t timer;
-    uv_prepare_t before_poll;
     uv_async_t inbox;
     weft_loop *loop;
 };
@@ -50,34 +49,6 @@ static void on_inbox(uv_async_t *inbox)
     weft_loop_drain_inbox(((struct weft_poll *)inbox->data)->loop);
 }
 
-/* Virtual time never uses libuv's timer. */
-static void arm_if_dirty(struct weft_poll *poll)
-{
-    const struct weft_test_mode *test = poll->loop->test;
-    if (poll->loop->wheel.is_dirty && !(test && test->is_virtual))
-        arm(poll);
-}
-
-static void on_before_poll(uv_prepare_t *before_poll)
-{
-    arm_if_dirty(before_poll->data);
-}
-
-static void start_timers(struct weft_poll *poll)
-{
-    uv_timer_init(&poll->uv, &poll->timer);
-    poll->timer.data = poll;
-    uv_prepare_init(&poll->uv, &poll->before_poll);
-    poll->before_poll.data = poll;
-    uv_prepare_start(&poll->before_poll, on_before_poll);
-}
-
-static void close_timers(struct weft_poll *poll)
-{
-    uv_close((uv_handle_t *)&poll->timer, NULL);
-    uv_close((uv_handle_t *)&poll->before_poll, NULL);
-}
-
 int weft_poll_open(weft_loop *loop)
 {
     struct weft_poll *poll = weft_mem_calloc(1, sizeof *poll);
@@ -89,10 +60,11 @@ int weft_poll_open(weft_loop *loop)
         return rc;
     }
     poll->loop = loop;
-    start_timers(poll);
+    uv_timer_init(&poll->uv, &poll->timer);
+    poll->timer.data = poll;
     rc = uv_async_init(&poll->uv, &poll->inbox, on_inbox);
     if (rc < 0) {
-        close_timers(poll);
+        uv_close((uv_handle_t *)&poll->timer, NULL);
         uv_run(&poll->uv, UV_RUN_DEFAULT);
         CHECK(uv_loop_close(&poll->uv) == 0);
         weft_mem_free(poll);
@@ -107,7 +79,7 @@ void weft_poll_close(weft_loop *loop)
 {
     enum { TURNS = 1000 };
     struct weft_poll *poll = loop->poll;
-    close_timers(poll);
+    uv_close((uv_handle_t *)&poll->timer, NULL);
     uv_close((uv_handle_t *)&poll->inbox, NULL);
     int turns = 0;
     while (uv_loop_close(&poll->uv) == UV_EBUSY) {
@@ -122,7 +94,8 @@ void weft_poll_close(weft_loop *loop)
 void weft_poll_turn(weft_loop *loop, bool may_block)
 {
     struct weft_poll *poll = loop->poll;
-    arm_if_dirty(poll);
+    if (loop->wheel.is_dirty && !(loop->test && loop->test->is_virtual))
+        arm(poll);
     loop->is_polling = true;
     uv_run(&poll->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     loop->is_polling = false;

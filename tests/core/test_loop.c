@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include "lib/task/poll.h"
+#include "lib/net/address.h"
+#include "lib/net/transport.h"
 #include "lib/task/task.h"
 #include "tests/core/child.h"
 #include "tests/core/tools.h"
@@ -366,12 +366,12 @@ static int nothing_strikes_early_task(void *arg)
     return 0;
 }
 
-/* A timer that is set in a callback of libuv before the poll shortens that very poll. */
+/* A timer that is set in a callback which libuv makes before it polls (for a connection that fails at once) counts in it. */
 struct late {
-    uv_timer_t uv;
+    weft_transport transport;
     weft_timer timer;
-    weft_loop *loop;
     weft_duration struck;
+    bool is_closed;
 };
 
 static void note_strike(weft_timer *timer)
@@ -379,26 +379,33 @@ static void note_strike(weft_timer *timer)
     CONTAINER_OF(timer, struct late, timer)->struck = weft_now();
 }
 
-static void set_timer(uv_timer_t *uv)
+static void set_timer(weft_transport *t, int error)
 {
-    struct late *late = uv->data;
-    weft_timer_set(&late->loop->wheel, &late->timer, weft_tick_of(weft_loop_deadline(late->loop, 2 * MS)));
+    struct late *late = CONTAINER_OF(t, struct late, transport);
+    WEFT_CHECK(error == -ENOENT);
+    weft_timer_set(&t->loop->wheel, &late->timer, weft_tick_of(weft_loop_deadline(t->loop, 2 * MS)));
+}
+
+static void note_closed(weft_transport *t)
+{
+    CONTAINER_OF(t, struct late, transport)->is_closed = true;
 }
 
 static int a_timer_set_before_the_poll_counts_task(void *arg)
 {
-    static struct late late;
+    static const weft_transport_events events = { .connected = set_timer, .closed = note_closed };
+    struct late late = { .struck = 0 };
+    weft_address address;
     (void)arg;
-    late.loop = weft_loop_here();
     weft_timer_init(&late.timer, note_strike);
-    uv_timer_init(weft_poll_uv(late.loop), &late.uv);
-    late.uv.data = &late;
-    uv_timer_start(&late.uv, set_timer, 5, 0);
-    pause_for(10 * MS); /* so that it is due when libuv is next run, before the poll */
+    WEFT_TRY(weft_address_parse(&address, "unix:/nowhere/at/all"));
+    WEFT_TRY(weft_transport_connect(&late.transport, weft_loop_here(), &address, &events));
     weft_duration start = weft_now();
     WEFT_TRY(weft_sleep(500 * MS));
-    uv_close((uv_handle_t *)&late.uv, NULL);
     WEFT_CHECK(late.struck && late.struck < start + 250 * MS);
+    weft_transport_close(&late.transport, false);
+    while (!late.is_closed)
+        WEFT_TRY(weft_sleep(1 * MS));
     return 0;
 }
 
