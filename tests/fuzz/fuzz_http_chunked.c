@@ -171,8 +171,8 @@ static int reference_trailers(const char *s, size_t size)
     int64_t end = weft_head_check_run_scalar(&check, s, size, &head_limits);
     if (end <= 0)
         return (int)end;
-    for (const char *line = s; *line != '\r'; line = (const char *)memchr(line, '\n', size) + 1) {
-        size_t name_size = strcspn(line, ":");
+    for (const char *line = s; *line != '\r'; line = (const char *)memchr(line, '\n', size - (size_t)(line - s)) + 1) {
+        size_t name_size = (size_t)((const char *)memchr(line, ':', size - (size_t)(line - s)) - line);
         for (size_t i = 0; i < name_size; i++)
             if (!is_token_byte(line[i]))
                 return -400;
