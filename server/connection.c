@@ -138,8 +138,9 @@ static void rest(weft_connection *c)
         weft_server_set_phase(c->server, c, WEFT_PHASE_BODY);
     else if (c->input.size == 0)
         become_idle(c);
-    else if (c->state == WEFT_CONNECTION_IDLE) {
-        set_state(c, WEFT_CONNECTION_HEAD);
+    else if (c->phase != WEFT_PHASE_HEAD) {
+        if (c->state == WEFT_CONNECTION_IDLE)
+            set_state(c, WEFT_CONNECTION_HEAD);
         weft_server_set_phase(c->server, c, WEFT_PHASE_HEAD);
     }
     if (c->state != WEFT_CONNECTION_CLOSING && weft_transport_read_start(&c->transport) < 0)
@@ -182,6 +183,7 @@ static weft_request *next_request(weft_connection *c)
     while (!is_over(c)) {
         if (c->transport.queued > WEFT_OUTPUT_HIGH) { /* goes on when that has been sent */
             weft_transport_read_stop(&c->transport);
+            weft_server_set_phase(c->server, c, WEFT_PHASE_NONE); /* it is not the input that is awaited */
             return NULL;
         }
         if (!discard_body(c) || c->input.size == 0) {
