@@ -440,6 +440,12 @@ void weft_connection_expire(weft_connection *c)
         else
             weft_connection_close(c, false);
         break;
+    case WEFT_PHASE_IDLE:
+        if (c->transport.queued > 0)
+            weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE); /* it still reads its reply */
+        else
+            weft_connection_close(c, false);
+        break;
     default:
         weft_connection_close(c, false);
         break;
