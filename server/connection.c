@@ -200,8 +200,10 @@ static weft_request *next_request(weft_connection *c)
             return NULL;
         }
         weft_request *req = begin_request(c, (size_t)head);
-        if (req)
-            return req;
+        if (!req)
+            continue;
+        weft_connection_read_on(c); /* it may have stopped for the request before */
+        return req;
     }
     return NULL;
 }
@@ -291,14 +293,6 @@ static void on_broken(weft_connection *c)
     weft_connection_close(c, false);
 }
 
-/* While a handler works: its body, and what is read ahead. */
-static void input_for_request(weft_connection *c)
-{
-    weft_request_on_input(c->request);
-    if (c->state == WEFT_CONNECTION_HANDLING && c->input.size >= WEFT_READ_AHEAD)
-        weft_transport_read_stop(&c->transport);
-}
-
 void weft_connection_read_on(weft_connection *c)
 {
     if (!is_over(c) && !c->has_ended && c->input.size <= WEFT_READ_AHEAD / 2 && weft_transport_read_start(&c->transport) < 0)
@@ -318,7 +312,7 @@ static void take_input(weft_connection *c, char *data, size_t size)
         return;
     }
     if (c->state == WEFT_CONNECTION_HANDLING)
-        input_for_request(c);
+        weft_request_on_input(c->request);
     else
         go_on(c);
 }
@@ -353,6 +347,8 @@ static void on_input(weft_transport *t, char *data, int64_t size)
         take_input(c, data, (size_t)size);
     else
         take_end(c);
+    if (c->state == WEFT_CONNECTION_HANDLING && c->input.size >= WEFT_READ_AHEAD)
+        weft_transport_read_stop(&c->transport);
     if (c->state != WEFT_CONNECTION_CLOSING && !weft_input_keep(&c->input))
         weft_connection_close(c, true);
     weft_output_flush(server);
