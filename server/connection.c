@@ -99,7 +99,8 @@ static void after_reply(weft_connection *c, weft_request *req)
     weft_request_free(req);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
-    if (c->must_close || !is_known || wants_continue || left > WEFT_DISCARD_MAX || c->is_broken)
+    if (c->must_close || c->server->stop_stage != WEFT_SERVING || !is_known || wants_continue || left > WEFT_DISCARD_MAX ||
+        c->is_broken)
         linger(c);
     else
         set_state(c, WEFT_CONNECTION_IDLE);
