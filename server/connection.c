@@ -99,7 +99,8 @@ static void after_reply(weft_connection *c, weft_request *req)
     weft_request_free(req);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
-    if (c->must_close || !is_known || wants_continue || left > WEFT_DISCARD_MAX || c->is_broken)
+    if (c->must_close || c->server->stop_stage != WEFT_SERVING || !is_known || wants_continue || left > WEFT_DISCARD_MAX ||
+        c->is_broken)
         linger(c);
     else
         set_state(c, WEFT_CONNECTION_IDLE);
@@ -138,8 +139,9 @@ static void rest(weft_connection *c)
         weft_server_set_phase(c->server, c, WEFT_PHASE_BODY);
     else if (c->input.size == 0)
         become_idle(c);
-    else if (c->state == WEFT_CONNECTION_IDLE) {
-        set_state(c, WEFT_CONNECTION_HEAD);
+    else if (c->phase != WEFT_PHASE_HEAD) {
+        if (c->state == WEFT_CONNECTION_IDLE)
+            set_state(c, WEFT_CONNECTION_HEAD);
         weft_server_set_phase(c->server, c, WEFT_PHASE_HEAD);
     }
     if (c->state != WEFT_CONNECTION_CLOSING && weft_transport_read_start(&c->transport) < 0)
@@ -182,6 +184,7 @@ static weft_request *next_request(weft_connection *c)
     while (!is_over(c)) {
         if (c->transport.queued > WEFT_OUTPUT_HIGH) { /* goes on when that has been sent */
             weft_transport_read_stop(&c->transport);
+            weft_server_set_phase(c->server, c, WEFT_PHASE_NONE); /* it is not the input that is awaited */
             return NULL;
         }
         if (!discard_body(c) || c->input.size == 0) {
@@ -198,8 +201,10 @@ static weft_request *next_request(weft_connection *c)
             return NULL;
         }
         weft_request *req = begin_request(c, (size_t)head);
-        if (req)
-            return req;
+        if (!req)
+            continue;
+        weft_connection_read_on(c); /* it may have stopped for the request before */
+        return req;
     }
     return NULL;
 }
@@ -289,14 +294,6 @@ static void on_broken(weft_connection *c)
     weft_connection_close(c, false);
 }
 
-/* While a handler works: its body, and what is read ahead. */
-static void input_for_request(weft_connection *c)
-{
-    weft_request_on_input(c->request);
-    if (c->state == WEFT_CONNECTION_HANDLING && c->input.size >= WEFT_READ_AHEAD)
-        weft_transport_read_stop(&c->transport);
-}
-
 void weft_connection_read_on(weft_connection *c)
 {
     if (!is_over(c) && !c->has_ended && c->input.size <= WEFT_READ_AHEAD / 2 && weft_transport_read_start(&c->transport) < 0)
@@ -316,7 +313,7 @@ static void take_input(weft_connection *c, char *data, size_t size)
         return;
     }
     if (c->state == WEFT_CONNECTION_HANDLING)
-        input_for_request(c);
+        weft_request_on_input(c->request);
     else
         go_on(c);
 }
@@ -351,6 +348,8 @@ static void on_input(weft_transport *t, char *data, int64_t size)
         take_input(c, data, (size_t)size);
     else
         take_end(c);
+    if (c->state == WEFT_CONNECTION_HANDLING && c->input.size >= WEFT_READ_AHEAD)
+        weft_transport_read_stop(&c->transport);
     if (c->state != WEFT_CONNECTION_CLOSING && !weft_input_keep(&c->input))
         weft_connection_close(c, true);
     weft_output_flush(server);
@@ -435,6 +434,12 @@ void weft_connection_expire(weft_connection *c)
     case WEFT_PHASE_BODY:
         if (c->request)
             weft_request_on_slow_body(c->request);
+        else
+            weft_connection_close(c, false);
+        break;
+    case WEFT_PHASE_IDLE:
+        if (c->transport.queued > 0)
+            weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE); /* it still reads its reply */
         else
             weft_connection_close(c, false);
         break;

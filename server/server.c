@@ -261,23 +261,38 @@ void weft_server_cut(weft_server *server)
     }
 }
 
+struct stopper {
+    weft_wait wait;
+    weft_timer timer;
+};
+
+static void end_stopper(weft_timer *timer)
+{
+    weft_wait_settle(&CONTAINER_OF(timer, struct stopper, timer)->wait, 0);
+}
+
 static void withdraw_stopper(weft_wait *wait)
 {
+    weft_timer_clear(&CONTAINER_OF(wait, struct stopper, wait)->timer);
     ((weft_server *)(uintptr_t)wait->on)->stop_wait = NULL;
 }
 
+/* Not to be cut short, and with a timer of its own in place of a scope: the task that waits here is inside the group that the
+ * stop cancels, in the end through all shields. */
 void weft_server_wait_empty(weft_server *server, weft_duration d)
 {
+    weft_loop *loop = server->loop;
     enum weft_stop_stage stage = server->stop_stage;
-    WEFT_TIMEOUT (limit, d) {
-        while (server->stop_stage == stage && (server->connection_count > 0 || stage == WEFT_SERVING)) {
-            if (weft_wait_check("end of the connections") < 0)
-                break;
-            weft_wait wait = WEFT_WAIT("end of the connections", server, withdraw_stopper);
-            server->stop_wait = &wait;
-            if (weft_wait_park(&wait) < 0)
-                break;
-        }
+    weft_duration deadline = weft_loop_deadline(loop, d);
+    bool is_late = false;
+    while (!is_late && server->stop_stage == stage && (server->connection_count > 0 || stage == WEFT_SERVING)) {
+        struct stopper stopper = { .wait = WEFT_WAIT("end of the connections", server, withdraw_stopper) };
+        stopper.wait.is_uncut = true;
+        weft_timer_init(&stopper.timer, end_stopper);
+        if (deadline != WEFT_NO_LIMIT)
+            weft_timer_set(&loop->wheel, &stopper.timer, weft_tick_of(deadline));
+        server->stop_wait = &stopper.wait;
+        is_late = weft_wait_park(&stopper.wait) == 0;
     }
 }
 

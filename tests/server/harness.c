@@ -107,6 +107,8 @@ static void on_input(weft_transport *t, char *data, int64_t size)
     memcpy(c->got + c->got_size, data, (size_t)size);
     c->got_size += (size_t)size;
     c->got[c->got_size] = '\0';
+    if (c->sips)
+        client_stop(c);
 }
 
 static void on_drained(weft_transport *t, int error)

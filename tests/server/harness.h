@@ -77,6 +77,7 @@ typedef struct client {
     size_t got_size;
     bool has_ended;
     bool is_closed;
+    bool sips; /* stops to read after each event of input */
     int error;
 } client;
 
