@@ -26,7 +26,8 @@ enum {
     REST_ROOM = 400, /* names of members, numbers, times */
 };
 
-_Static_assert((int)LINE_ROOM + 2 * (int)FIELD_ROOM + FIELD_ROOM / 2 + (int)CLIENT_ROOM + (int)REST_ROOM <= WEFT_ACCESS_RECORD_MAX,
+_Static_assert((int)LINE_ROOM + 2 * (int)FIELD_ROOM + FIELD_ROOM / 2 + (int)CLIENT_ROOM + (int)REST_ROOM <=
+                   WEFT_ACCESS_RECORD_MAX,
                "a record has room for the longest fields");
 
 struct weft_access_log {
@@ -274,13 +275,14 @@ int weft_access_log_start(weft_access_writer **ret_writer, const weft_app *app, 
     *ret_writer = NULL;
     if (!app->access_log)
         return 0;
-    int rc = weft_access_writer_start(ret_writer, &(struct weft_access_writer_options){
-                                                      .path = app->access_log,
-                                                      .ring_count = loop_count,
-                                                      .ring_size = s->access_log_buffer,
-                                                      .log_level = s->log_level,
-                                                      .note = s->access_log_format == WEFT_ACCESS_LOG_JSON ? note_dropped : NULL,
-                                                  });
+    int rc = weft_access_writer_start(ret_writer,
+                                      &(struct weft_access_writer_options){
+                                          .path = app->access_log,
+                                          .ring_count = loop_count,
+                                          .ring_size = s->access_log_buffer,
+                                          .log_level = s->log_level,
+                                          .note = s->access_log_format == WEFT_ACCESS_LOG_JSON ? note_dropped : NULL,
+                                      });
     if (rc < 0)
         weft_log(WEFT_LOG_ERROR, "the access log %s cannot be opened: %s", app->access_log, weft_strerror(rc));
     return rc;

@@ -12,9 +12,9 @@
  * The first two are the formats that tools know, with two fields behind them. The fields: the client's address without its
  * port ("unix", "memory" where there is none); the time (UTC) of the record, which is the request's end; the first line as it
  * came; the status (of a reply that was begun); bytes of the body handed to the client's connection; microseconds from the
- * whole head to the end of the request; how it ended: "-" for well, "gone" when the client had left, "cut" when the server broke
- * the connection off. What is not known is "-"; in JSON its member is left out. A first line that is not of three words is
- * the JSON member "request" in place of the three.
+ * whole head to the end of the request; how it ended: "-" for well, "gone" when the client had left, "cut" when the server
+ * broke the connection off. What is not known is "-"; in JSON its member is left out. A first line that is not of three words
+ * is the JSON member "request" in place of the three.
  *
  * No bytes of a client can forge a record or a field. In common and combined, '"', '\\', control bytes and bytes above 0x7e are
  * written \xNN. JSON has its own escapes; bytes that are no UTF-8 become the text "\xNN" there, and a line is always valid
@@ -28,6 +28,7 @@
 
 #include <weft/app.h>
 
+#include "lib/task/loop.h"
 #include "server/access_writer.h"
 
 enum { WEFT_ACCESS_RECORD_MAX = 4096 }; /* bytes of a record with its newline */

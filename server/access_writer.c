@@ -2,8 +2,8 @@
 /* Copyright (c) the Weft authors */
 /*
  * How no wake-up is lost: the thread says that it rests, then looks at the rings once more; a loop puts, then looks whether the
- * thread rests. All four are sequentially consistent, so one of them sees the other. Whoever takes `rest` back to AWAKE owes the
- * one write to the eventfd, so it costs a loop a system call once per rest of the thread, and else a load.
+ * thread rests. All four are sequentially consistent, so one of them sees the other. Whoever takes `rest` back to AWAKE owes
+ * the one write to the eventfd, so it costs a loop a system call once per rest of the thread, and else a load.
  *
  * The thread is the only one that touches the file. What it shares is atomic, or under `lock` (how it ends).
  */
@@ -14,10 +14,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include <weft/error.h>
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
@@ -142,8 +145,7 @@ static void note_success(weft_access_writer *w)
     if (!w->is_failing)
         return;
     w->is_failing = false;
-    say(w, WEFT_LOG_WARNING, "is written to again; %llu records were lost",
-        (unsigned long long)(w->lost - w->lost_before));
+    say(w, WEFT_LOG_WARNING, "is written to again; %llu records were lost", (unsigned long long)(w->lost - w->lost_before));
 }
 
 /* One attempt to go on: bytes written, 0 to try again, or -errno. */
@@ -420,7 +422,8 @@ void weft_access_writer_reopen(weft_access_writer *w)
     wake(w);
 }
 
-/* Waits for the thread's end, at most STOP_LIMIT; false: it has been left to itself, and gives everything back if it ever ends. */
+/* Waits for the thread's end, at most STOP_LIMIT; false: it has been left to itself, and gives everything back if it ever ends.
+ */
 static bool await_end(weft_access_writer *w, struct weft_access_counts *ret_counts)
 {
     weft_duration deadline = weft_clock_monotonic() + STOP_LIMIT;

@@ -14,11 +14,13 @@
  * appends to the same file.
  *
  * What is dropped is said in the log of the program at most once a second, and, where the format has room for it, in the access
- * log itself. A file that cannot be written to (a full disk, a closed pipe) costs the records that were for it, which are counted
- * as lost; it is said once, and once again when writing works again. Nothing of that ever ends the server.
+ * log itself. A file that cannot be written to (a full disk, a closed pipe) costs the records that were for it, which are
+ * counted as lost; it is said once, and once again when writing works again. Nothing of that ever ends the server.
  */
 #ifndef WEFT_SERVER_ACCESS_WRITER_H
 #define WEFT_SERVER_ACCESS_WRITER_H
+
+#include <stdint.h>
 
 #include <weft/log.h>
 
@@ -61,8 +63,9 @@ void weft_access_put(weft_access_ring *ring, const char *record, size_t size);
  * former file is kept, and it is said. From any thread. */
 void weft_access_writer_reopen(weft_access_writer *writer);
 
-/* Writes all that is left and ends the thread; no loop may put any more. It takes at most a second: a thread that hangs in a write
- * (a pipe that nobody reads, a dead file server) is left behind, with its memory, and what it has not written counts as lost. */
+/* Writes all that is left and ends the thread; no loop may put any more. It takes at most a second: a thread that hangs in a
+ * write (a pipe that nobody reads, a dead file server) is left behind, with its memory, and what it has not written counts as
+ * lost. */
 void weft_access_writer_stop(weft_access_writer *writer, struct weft_access_counts *ret_counts);
 
 #endif
