@@ -13,6 +13,8 @@
 #include "server/routes.h"
 #include "server/server.h"
 
+enum { ACCESS_LOG_BUFFER_MIN = 16 * 1024, ACCESS_LOG_BUFFER_MAX = 1024 * 1024 * 1024 };
+
 static int default_connections(void)
 {
     struct rlimit files;
@@ -39,6 +41,7 @@ static void set_defaults(struct weft_settings *s)
         .head = WEFT_HTTP_LIMITS_DEFAULT,
         .max_connections = default_connections(),
         .log_level = WEFT_LOG_INFO,
+        .access_log_buffer = 1024 * 1024,
     };
 }
 
@@ -70,6 +73,7 @@ static void dispose(weft_app *app)
     weft_router_free(app->router);
     weft_routes_free(app);
     free_listen(app);
+    weft_mem_free(app->access_log);
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
     weft_mem_free(app);
@@ -130,6 +134,17 @@ static int set_listen(weft_app *app, const weft_app_options *o)
     return 0;
 }
 
+static int set_access_log(weft_app *app, const char *path)
+{
+    size_t size = strlen(path) + 1;
+    char *copy = weft_mem_alloc(size);
+    if (!copy)
+        return -ENOMEM;
+    weft_mem_free(app->access_log);
+    app->access_log = memcpy(copy, path, size);
+    return 0;
+}
+
 static int bad_option(const char *name)
 {
     weft_log(WEFT_LOG_ERROR, "the option %s is out of its range", name);
@@ -179,11 +194,21 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
         return bad_option("field_count_limit");
     if (o.field_count_limit > 0)
         s.head.field_count = o.field_count_limit;
+    if (o.access_log_format < WEFT_ACCESS_LOG_COMMON || o.access_log_format > WEFT_ACCESS_LOG_JSON)
+        return bad_option("access_log_format");
+    if (o.access_log_format != WEFT_ACCESS_LOG_COMMON)
+        s.access_log_format = o.access_log_format;
+    if (o.access_log_buffer > 0 && (o.access_log_buffer < ACCESS_LOG_BUFFER_MIN || o.access_log_buffer > ACCESS_LOG_BUFFER_MAX))
+        return bad_option("access_log_buffer");
+    if (o.access_log_buffer > 0)
+        s.access_log_buffer = o.access_log_buffer;
     if (o.log_level_is_set)
         s.log_level = o.log_level;
     else if (o.debug)
         s.log_level = WEFT_LOG_DEBUG;
     s.debug = s.debug || o.debug;
     app->settings = s;
+    if (o.access_log && *o.access_log && set_access_log(app, o.access_log) < 0)
+        return -ENOMEM;
     return o.listen_count > 0 ? set_listen(app, &o) : 0;
 }

@@ -36,6 +36,8 @@ struct weft_settings {
     weft_http_limits head;
     int max_connections;
     enum weft_log_level log_level;
+    enum weft_access_log_format access_log_format;
+    size_t access_log_buffer;
     bool debug;
 };
 
@@ -67,6 +69,7 @@ struct weft_app {
     struct weft_settings settings;
     char *listen[WEFT_LISTEN_MAX];
     size_t listen_count;
+    char *access_log;  /* NULL: none */
     int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 

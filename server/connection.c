@@ -9,6 +9,7 @@
 #include "server/connection.h"
 
 #include "lib/base/check.h"
+#include "server/access_log.h"
 #include "server/request.h"
 
 /* ---- states ---- */
@@ -80,11 +81,27 @@ static void linger(weft_connection *c)
 
 /* ---- the next request ---- */
 
-static void refuse(weft_connection *c, int status, const char *words)
+static weft_bytes unread(const weft_connection *c)
+{
+    return (weft_bytes){ c->input.at, c->input.size };
+}
+
+/* What never became a request; `head` begins with its first line, as far as it has come. */
+static void refuse(weft_connection *c, weft_bytes head, int status, const char *words)
 {
     weft_log(WEFT_LOG_DEBUG, "refused a request with %d: %s", status, words ? words : "");
-    weft_reply_refusal(c, status, words);
+    size_t body_size = weft_reply_refusal(c, status, words);
+    if (c->server->access_log)
+        weft_access_log_refusal(c->server->access_log, c, status, body_size, head);
     linger(c);
+}
+
+static void end_request(weft_request *req)
+{
+    weft_access_log *log = req->connection->server->access_log;
+    if (UNLIKELY(log))
+        weft_access_log_end(log, req);
+    weft_request_free(req);
 }
 
 /* The reply of the present request is made, and its arena still there: what now of the connection? */
@@ -96,7 +113,7 @@ static void after_reply(weft_connection *c, weft_request *req)
     c->has_served = true;
     c->discard = left;
     c->request = NULL;
-    weft_request_free(req);
+    end_request(req);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
     if (c->must_close || c->server->stop_stage != WEFT_SERVING || !is_known || wants_continue || left > WEFT_DISCARD_MAX ||
@@ -130,7 +147,7 @@ static void rest(weft_connection *c)
 {
     if (c->has_ended) {
         if (c->input.size > 0 && c->discard == 0)
-            refuse(c, 400, "the head ends in the middle");
+            refuse(c, unread(c), 400, "the head ends in the middle");
         else
             linger(c);
         return;
@@ -154,10 +171,11 @@ static weft_request *begin_request(weft_connection *c, size_t head_size)
     int status = 0;
     const char *words = NULL;
     int field_count = c->check.field_count;
+    const char *head = c->input.at;
     weft_head_check_init(&c->check);
     weft_request *req = weft_request_new(c, head_size, field_count, &status, &words);
     if (!req) {
-        refuse(c, status, words);
+        refuse(c, (weft_bytes){ head, head_size }, status, words);
         return NULL;
     }
     c->server->counts.requests++;
@@ -197,7 +215,7 @@ static weft_request *next_request(weft_connection *c)
             return NULL;
         }
         if (head < 0) {
-            refuse(c, (int)-head, "a malformed or too large head");
+            refuse(c, unread(c), (int)-head, "a malformed or too large head");
             return NULL;
         }
         weft_request *req = begin_request(c, (size_t)head);
@@ -274,7 +292,7 @@ static void serve_again(weft_callback *callback)
         start_serving(c);
         return;
     }
-    weft_request_free(c->request); /* the connection was closed meanwhile */
+    end_request(c->request); /* the connection was closed meanwhile */
     c->request = NULL;
     free_if_unused(c);
 }
@@ -412,6 +430,8 @@ void weft_connection_abandon(weft_connection *c)
 void weft_connection_start(weft_connection *c)
 {
     c->server->counts.accepted++;
+    if (c->server->access_log)
+        weft_access_log_connected(c->server->access_log, c);
     weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
     if (weft_transport_read_start(&c->transport) < 0)
         weft_connection_close(c, true);
@@ -429,7 +449,7 @@ void weft_connection_expire(weft_connection *c)
 {
     switch (c->phase) {
     case WEFT_PHASE_HEAD:
-        refuse(c, 408, "the head took too long");
+        refuse(c, unread(c), 408, "the head took too long");
         break;
     case WEFT_PHASE_BODY:
         if (c->request)

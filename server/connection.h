@@ -51,6 +51,7 @@ typedef struct weft_connection {
     weft_list all;         /* in the server's list */
     weft_list timed;       /* in the list of its phase */
     weft_list writing;     /* in the server's list, while output is queued */
+    char *client;          /* its address, for the access log; NULL: unknown, or there is none */
     weft_callback again;   /* to go on with a request that needs another stack */
     int64_t discard;       /* bytes of a body that nobody read, still to come */
     weft_duration since;   /* when its phase began */

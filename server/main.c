@@ -90,6 +90,24 @@ static bool apply_debug(struct settings *s, const char *value)
     return true;
 }
 
+static bool apply_access_log(struct settings *s, const char *value)
+{
+    s->options.access_log = value;
+    return *value != '\0';
+}
+
+static bool apply_access_log_format(struct settings *s, const char *value)
+{
+    static const char *const names[] = { "common", "combined", "json" };
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(names[i], value) != 0)
+            continue;
+        s->options.access_log_format = (enum weft_access_log_format)i;
+        return true;
+    }
+    return false;
+}
+
 static const struct flag {
     const char *name, *variable, *value, *help;
     apply_fn *apply;
@@ -99,6 +117,9 @@ static const struct flag {
     { "--port", "WEFT_PORT", "N", "listen on this port everywhere (8080; 0: any free one)", apply_port },
     { "--drain", "WEFT_DRAIN", "SECONDS", "when stopping, let requests in flight take so long (15)", apply_drain },
     { "--log-level", "WEFT_LOG_LEVEL", "LEVEL", "error, warning, info or debug (info)", apply_level },
+    { "--access-log", "WEFT_ACCESS_LOG", "FILE", "append a record of each request to it (-: standard output)",
+      apply_access_log },
+    { "--access-log-format", "WEFT_ACCESS_LOG_FORMAT", "NAME", "common, combined or json (common)", apply_access_log_format },
     { "--debug", "WEFT_DEBUG", NULL, "log more", apply_debug },
 };
 
@@ -129,7 +150,7 @@ static void print_help(const char *program)
     }
     printf("  %-22s print the routes, in the order in which they are tried, and exit\n", "--routes");
     printf("  %-22s this text\n  %-22s the version of Weft\n\nSIGTERM and SIGINT stop it: requests in flight finish; a second "
-           "one cancels them, a third exits\nat once. SIGQUIT lists the tasks.\n",
+           "one cancels them, a third exits\nat once. SIGQUIT lists the tasks. SIGHUP opens the access log anew.\n",
            "--help", "--version");
 }
 

@@ -145,8 +145,10 @@ bool weft_reply_is_type(const char *type)
 static int reply(weft_request *req, int status, const char *type, const void *data, size_t size)
 {
     int rc = weft_reply_begin(req, status, type, WEFT_FRAMING_LENGTH, (int64_t)size);
-    if (rc == 0 && size > 0 && req->head.method_id != WEFT_HTTP_HEAD)
+    if (rc == 0 && size > 0 && req->head.method_id != WEFT_HTTP_HEAD) {
+        req->body_sent = (int64_t)size;
         weft_output_write(req->connection, data, size);
+    }
     return rc;
 }
 
@@ -310,7 +312,7 @@ void weft_reply_allow(weft_request *req, int status)
         weft_reply_error(req, status, NULL);
 }
 
-void weft_reply_refusal(weft_connection *c, int status, const char *words)
+size_t weft_reply_refusal(weft_connection *c, int status, const char *words)
 {
     char text[160];
     size_t size = format_error(text, sizeof text, status, words);
@@ -324,4 +326,5 @@ void weft_reply_refusal(weft_connection *c, int status, const char *words)
                       .length = (int64_t)size,
                   });
     weft_output_write(c, text, size);
+    return size;
 }

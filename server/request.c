@@ -13,6 +13,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
+#include "server/access_log.h"
 
 /* ---- making ---- */
 
@@ -38,6 +39,8 @@ static int read_head(weft_request *req, size_t head_size, int field_count, const
         return 503;
     memcpy(data, input->at, head_size);
     weft_input_consume(input, head_size);
+    if (UNLIKELY(req->connection->server->access_log))
+        weft_access_log_begin(req->connection->server->access_log, req, data, head_size);
     int rc = weft_http_head_parse(&req->head, &req->arena, data, head_size, field_count);
     if (rc != 0) {
         *ret_reason = req->head.reason;

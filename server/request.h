@@ -42,6 +42,10 @@ struct weft_request {
     weft_group group; /* the request's: opened around the handler */
     bool is_open;     /* the group is */
 
+    weft_bytes line;     /* the first line as it came; with an access log */
+    weft_duration began; /* when the head was there; with an access log */
+    int64_t body_sent;   /* bytes of the reply's body */
+
     enum weft_reply_kind reply;
     enum weft_reply_framing framing; /* of a streamed one */
     bool stream_failed;              /* it must be cut */
@@ -104,7 +108,7 @@ void weft_reply_error(weft_request *req, int status, const char *words);
 /* Makes 405 (or the answer to OPTIONS) with the methods that the path has. */
 void weft_reply_allow(weft_request *req, int status);
 
-/* A reply to what never became a request; the connection closes behind it. */
-void weft_reply_refusal(weft_connection *c, int status, const char *words);
+/* A reply to what never became a request; the connection closes behind it. Returns the size of its body. */
+size_t weft_reply_refusal(weft_connection *c, int status, const char *words);
 
 #endif

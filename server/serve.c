@@ -9,10 +9,12 @@
  */
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "lib/task/supervisor.h"
+#include "server/access_log.h"
 #include "server/connection.h"
 
 static int open_listeners(weft_server *server)
@@ -38,6 +40,12 @@ static int open_listeners(weft_server *server)
 static void on_stop(void *context, int count)
 {
     weft_server_stop(context, count == 1 ? WEFT_DRAINING : WEFT_CANCELLING);
+}
+
+/* On the supervisor's thread. */
+static void on_hangup(void *context)
+{
+    weft_access_writer_reopen(context);
 }
 
 static void publish(weft_app *app, weft_server *server)
@@ -92,21 +100,25 @@ static int report(const weft_server *server, weft_duration took)
     return n->cancelled || n->cut ? WEFT_EXIT_CUT : 0;
 }
 
-static int serve(void *arg)
+static int serve_logging(weft_app *app, weft_access_writer *log_writer)
 {
-    weft_app *app = arg;
     const struct weft_settings *s = &app->settings;
     weft_server *server;
     weft_duration took = 0;
     WEFT_TRY(weft_server_open(&server, app));
-    weft_log_set_level(s->log_level);
-    int rc = open_listeners(server);
+    int rc = 0;
+    if (log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
+        rc = -ENOMEM;
+    if (rc == 0)
+        rc = open_listeners(server);
     if (rc == 0)
         rc = weft_supervisor_start(&server->supervisor, weft_here,
                                    &(struct weft_supervisor_options){
                                        .limit = weft_clock_add(s->drain, weft_clock_add(s->cancel, s->cleanup)),
                                        .stop = on_stop,
                                        .context = server,
+                                       .hangup = log_writer && strcmp(app->access_log, "-") != 0 ? on_hangup : NULL,
+                                       .hangup_context = log_writer,
                                    });
     if (rc == 0) {
         publish(app, server);
@@ -116,7 +128,20 @@ static int serve(void *arg)
         publish(app, NULL);
         weft_supervisor_end(server->supervisor);
     }
+    weft_access_log *log = server->access_log;
     weft_server_close(server);
+    weft_access_log_free(log);
+    return rc;
+}
+
+static int serve(void *arg)
+{
+    weft_app *app = arg;
+    weft_access_writer *log_writer;
+    weft_log_set_level(app->settings.log_level);
+    WEFT_TRY(weft_access_log_start(&log_writer, app, 1));
+    int rc = serve_logging(app, log_writer);
+    weft_access_log_stop(log_writer);
     return rc;
 }
 

@@ -162,6 +162,7 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     weft_list_remove(&c->timed);
     weft_list_remove(&c->writing);
     weft_callback_clear(&c->again);
+    weft_mem_free(c->client);
     if (server->output_owner == c) {
         server->output_owner = NULL;
         server->output_size = 0;

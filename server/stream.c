@@ -108,8 +108,10 @@ int weft_write(weft_request *req, const void *data, size_t size)
     }
     if (req->framing == WEFT_FRAMING_LENGTH)
         req->stream_left -= (int64_t)size;
-    if (size > 0 && req->head.method_id != WEFT_HTTP_HEAD)
+    if (size > 0 && req->head.method_id != WEFT_HTTP_HEAD) {
+        req->body_sent += (int64_t)size;
         write_piece(req, data, size);
+    }
     return keep_pace(req, size);
 }
 

@@ -119,6 +119,10 @@ WEFT_API weft_routes *weft_routes_under_with(weft_routes *routes, const char *pr
 WEFT_API void weft_app_set(weft_app *app, void *state);
 WEFT_API void *weft_app_state(const weft_request *req);
 
+/* One record a request: the formats that tools know, with the duration in microseconds and how it ended ("-", "gone", "cut")
+ * behind them; or an object on a line. docs/http.md has all of it. */
+enum weft_access_log_format { WEFT_ACCESS_LOG_COMMON, WEFT_ACCESS_LOG_COMBINED, WEFT_ACCESS_LOG_JSON };
+
 /* Settings of an app; weft_app_main reads them from flags and WEFT_… environment variables. 0 or NULL is the default. */
 typedef struct weft_app_options {
     size_t struct_size;
@@ -141,13 +145,17 @@ typedef struct weft_app_options {
     size_t buffer_budget; /* what the bodies of all requests of a loop may hold together, bytes (256 MiB); past it 503 */
     size_t request_line_limit, field_limit, head_limit; /* bytes (8 KiB, 8 KiB, 16 KiB) */
     int field_count_limit;                              /* (100) */
+    const char *access_log; /* a file, appended to and opened anew at SIGHUP; "-" is standard output; copied; default: none */
+    enum weft_access_log_format access_log_format;
+    size_t access_log_buffer; /* what may wait to be written, bytes (1 MiB); past it records are dropped, and counted */
 } weft_app_options;
 
 /* Takes the settings that are not 0 over into the app. 0, -EINVAL (with a logged line saying which), -ENOMEM. */
 WEFT_API int weft_app_configure(weft_app *app, const weft_app_options *options);
 
 /* Serves until stopped, on the calling thread, which must have no loop. SIGTERM and SIGINT stop it (they, and SIGQUIT, are
- * blocked in this thread and all it makes from then on, and read by a thread of their own); a second one cancels what is
+ * blocked in this thread and all it makes from then on, and read by a thread of their own; so is SIGHUP, with an access log in
+ * a file); a second one cancels what is
  * left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if something was, or < 0 when it could
  * not start (-EADDRINUSE …), after a logged line. */
 WEFT_API int weft_app_serve(weft_app *app);

@@ -91,6 +91,8 @@ static void read_signals(weft_supervisor *s)
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGQUIT)
             s->owes_list = true;
+        else if (info.ssi_signo == SIGHUP)
+            s->options.hangup(s->options.hangup_context);
         else
             count_request(s);
     }
@@ -166,6 +168,8 @@ int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, con
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGQUIT);
+    if (options->hangup)
+        sigaddset(&signals, SIGHUP);
     int rc = open_fds(s, &signals);
     if (rc < 0) {
         weft_mem_free(s);

@@ -21,9 +21,13 @@ struct weft_supervisor_options {
     /* On the loop's thread, outside any task: the how-manieth request to stop it is, 1 or 2. A third ends the process. */
     void (*stop)(void *context, int count);
     void *context;
+    /* On the supervisor's thread: SIGHUP has come. NULL leaves that signal alone. */
+    void (*hangup)(void *context);
+    void *hangup_context;
 };
 
-/* Blocks SIGTERM, SIGINT and SIGQUIT in the calling thread (and all it starts), and starts the thread. 0 or -errno. */
+/* Blocks SIGTERM, SIGINT, SIGQUIT (and SIGHUP, if there is a use for it) in the calling thread (and all it starts), and starts
+ * the thread. 0 or -errno. */
 int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, const struct weft_supervisor_options *options);
 
 /* Asks for the stop, as a signal would. From any thread. */
