@@ -3,7 +3,6 @@
 /* Notes over HTTP: routes, parameters, the query, bodies, replies and errors. */
 #include <weft.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { NOTES_MAX = 100, NOTE_SIZE = 200 };
@@ -20,9 +19,8 @@ struct notes {
 static int find_note(weft_request *req, struct note **ret_note)
 {
     struct notes *notes = weft_app_state(req);
-    char *end;
-    long id = strtol(weft_param(req, "id"), &end, 10);
-    if (*end || id < 1 || id > notes->count || !notes->all[id - 1].is_there)
+    int64_t id = weft_param_int(req, "id");
+    if (id < 1 || id > notes->count || !notes->all[id - 1].is_there)
         return WEFT_EHTTP(404);
     *ret_note = &notes->all[id - 1];
     return 0;
@@ -106,9 +104,9 @@ int main(int argc, char **argv)
     weft_app_set(app, &notes);
     weft_get(app, "/notes", search);
     weft_post(app, "/notes", create, .body_limit = NOTE_SIZE);
-    weft_get(app, "/notes/{id}", show);
-    weft_put(app, "/notes/{id}", replace, .body_limit = NOTE_SIZE);
-    weft_delete(app, "/notes/{id}", erase);
+    weft_get(app, "/notes/{id:int}", show);
+    weft_put(app, "/notes/{id:int}", replace, .body_limit = NOTE_SIZE);
+    weft_delete(app, "/notes/{id:int}", erase);
     weft_get(app, "/agent", agent);
     weft_get(app, "/old-notes", old);
     weft_get(app, "/slow", slow, .timeout = 300 * WEFT_MILLISECOND);

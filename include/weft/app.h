@@ -51,7 +51,8 @@ extern "C" {
 #endif
 
 /* A handler is a task: it may wait anywhere. It makes one reply and returns 0, or returns an error: WEFT_EHTTP(404) answers
- * 404; WEFT_EDEADLINE 503; anything else is logged with its trail and answers 500. No reply and no error is a 500. */
+ * 404; WEFT_EDEADLINE, and WEFT_ECANCELED when the app is stopping, 503; anything else is logged with its trail and answers
+ * 500. No reply and no error is a 500. */
 typedef int weft_handler(weft_request *req);
 
 /* Options of a route; of a group, the defaults of its routes and groups. */

@@ -108,8 +108,8 @@ WEFT_API WEFT_WAITS int weft_write(weft_request *req, const void *data, size_t s
 WEFT_API int weft_set_trailer(weft_request *req, const char *name, const char *value);
 
 /* Adds a header field to the reply, before it is made; both are copied. 0; -EALREADY after the reply; -EINVAL for a name that
- * is no token, a value with CR, LF or NUL, or a field that is the server's own (Content-Length, Connection, Transfer-Encoding,
- * Date); -ENOMEM. */
+ * is no token, a value with CR, LF or NUL, a field that is the server's own (Content-Length, Connection, Transfer-Encoding,
+ * Date), or more than 32 KiB of fields in all; -ENOMEM. */
 WEFT_API int weft_set_header(weft_request *req, const char *name, const char *value);
 
 #ifdef __cplusplus

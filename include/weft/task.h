@@ -76,9 +76,9 @@ WEFT_API int weft_group_join(weft_group *g);
 WEFT_API void weft_group_cancel(weft_group *g);
 
 /* May wait. Tells which task of the group ended next, in the order of their ends; each is told once. Only for groups that
- * collect or keep_ended (-EINVAL otherwise); tasks of weft_spawn are not told. Works in a group that has failed or was
- * cancelled: only a reason from around the group, or from a scope opened inside it, cuts it short. `arg` is borrowed.
- * Returns 1 with *ended set, 0 when none is left, or the reason. */
+ * collect or keep_ended (-EINVAL otherwise), and only in the task that opened the group (-EPERM); tasks of weft_spawn are not
+ * told. Works in a group that has failed or was cancelled: only a reason from around the group, or from a scope opened inside
+ * it, cuts it short. `arg` is borrowed. Returns 1 with *ended set, 0 when none is left, or the reason. */
 WEFT_API WEFT_WAITS int weft_group_next(weft_group *g, weft_ended *ended);
 
 /* Starts fn(arg) as a task of g; it first runs when the caller waits next. `arg` is borrowed: it must outlive the task.
