@@ -30,7 +30,8 @@ typedef struct weft_stack {
     char *top;      /* one past the highest that is used: aligned to 64, staggered */
     unsigned class_index;
     unsigned valgrind_id;
-    void *fiber; /* the thread sanitizer's; made on first use, kept with the stack */
+    void *fiber; /* the thread sanitizer's; made on first use, kept with the stack for a while */
+    unsigned fiber_uses;
 } weft_stack;
 
 struct weft_stack_slab;

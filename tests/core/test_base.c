@@ -39,7 +39,7 @@ static int arena_gives_what_does_not_overlap(void)
     for (size_t i = 0; i < PIECES; i++)
         for (size_t k = 0; k < size[i]; k++)
             if (piece[i][k] != (i & 0xff)) {
-                WEFT_CHECK(!"a piece was written over");
+                WEFT_CHECK(false && "a piece was written over");
                 break;
             }
     weft_arena_free(&arena);

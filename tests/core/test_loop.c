@@ -104,7 +104,7 @@ static int deadlock_names_every_task(void)
     const char *first = strstr(c.error, "get_for_ever");
     WEFT_CHECK(first && strstr(first + 1, "parked   get_for_ever")); /* both of them */
     if (weft_test_failures() && (child_print(&c), 1))
-        WEFT_CHECK(!"as above");
+        WEFT_CHECK(false && "as above");
     c = child_run(run_deadlock_quietly);
     WEFT_CHECK(child_exited_with(&c, 7) && !strstr(c.error, "deadlock"));
     return 0;
@@ -242,7 +242,7 @@ static int fail_to_post(void *arg)
         int rc = weft_loop_post(weft_loop_here(), note_post, NULL); /* it would crash if it were called */
         if (rc < 0)
             return rc;
-        WEFT_CHECK(!"every allocation fails here");
+        WEFT_CHECK(false && "every allocation fails here");
     }
     return 0;
 }

@@ -5,7 +5,7 @@
 
 #include "tests/core/core.h"
 
-#define NOINLINE __attribute__((noinline, noclone))
+#define NOINLINE __attribute__((noinline))
 
 /* "test_trails.c:LINE" of the words after `mark` in a trail; 0 when there is none. */
 static int line_after(const char *trail, const char *mark)

@@ -37,7 +37,7 @@ static inline bool tools_is_sanitizer(void)
 /* By how much to divide rounds. */
 static inline uint64_t tools_slowness(void)
 {
-    return tools_is_valgrind() ? 100 : tools_is_sanitizer() ? 5 : 1;
+    return tools_is_valgrind() ? 30 : tools_is_sanitizer() ? 5 : 1;
 }
 
 #endif
