@@ -439,10 +439,12 @@ void weft_connection_start(weft_connection *c)
 
 void weft_connection_drain(weft_connection *c)
 {
-    if (c->state == WEFT_CONNECTION_IDLE && c->has_served && c->discard == 0 && c->transport.queued == 0)
-        weft_connection_close(c, false);
-    else if (c->state == WEFT_CONNECTION_HANDLING)
+    bool is_cancelling = c->server->stop_stage == WEFT_CANCELLING;
+    bool is_idle = c->state == WEFT_CONNECTION_IDLE && (c->has_served || is_cancelling);
+    if (c->state == WEFT_CONNECTION_HANDLING)
         c->must_close = true;
+    else if ((is_idle || (c->state == WEFT_CONNECTION_HEAD && is_cancelling)) && c->discard == 0 && c->transport.queued == 0)
+        weft_connection_close(c, false);
 }
 
 void weft_connection_expire(weft_connection *c)

@@ -73,7 +73,7 @@ void weft_connection_start(weft_connection *c);
 /* Ends it at once; `resets` with a reset. Its request, if any, is cancelled. */
 void weft_connection_close(weft_connection *c, bool resets);
 
-/* The server drains: ends it if it is idle and has been served. */
+/* The server drains: ends it if it is idle and has been served. It cancels: ends it if it has no request. */
 void weft_connection_drain(weft_connection *c);
 
 /* Its phase has lasted too long. */

@@ -224,11 +224,8 @@ static void close_listeners(weft_server *server, bool accept_rest)
     server->listener_count = 0;
 }
 
-void weft_server_drain(weft_server *server)
+static void drain_connections(weft_server *server)
 {
-    weft_server_stop(server, WEFT_DRAINING);
-    close_listeners(server, true);
-    server->phase_limits[WEFT_PHASE_IDLE] = server->app->settings.fresh_connection;
     weft_list all;
     weft_list_move(&all, &server->connections);
     weft_list *node;
@@ -236,15 +233,25 @@ void weft_server_drain(weft_server *server)
         weft_connection *c = CONTAINER_OF(node, weft_connection, all);
         weft_list_append(&server->connections, node);
         weft_connection_drain(c);
-        if (c->phase == WEFT_PHASE_IDLE)
+        if (c->phase == WEFT_PHASE_IDLE && server->stop_stage == WEFT_DRAINING)
             weft_server_set_phase(server, c, WEFT_PHASE_IDLE); /* a fresh one: its time begins now */
     }
+}
+
+void weft_server_drain(weft_server *server)
+{
+    weft_server_stop(server, WEFT_DRAINING);
+    close_listeners(server, true);
+    server->phase_limits[WEFT_PHASE_IDLE] = server->app->settings.fresh_connection;
+    (void)!weft_sleep(WEFT_MILLISECOND); /* a turn of the loop: what has come already is read, and its sender is not idle */
+    drain_connections(server);
 }
 
 void weft_server_cancel(weft_server *server)
 {
     weft_server_stop(server, WEFT_CANCELLING);
     weft_group_cancel(&server->requests);
+    drain_connections(server);
 }
 
 void weft_server_cut(weft_server *server)

@@ -83,10 +83,10 @@ int weft_server_open(weft_server **ret_server, weft_app *app);
 /* Listens on an address of the app; accepts from the next turn on. 0 or -errno. */
 int weft_server_listen(weft_server *server, const char *address);
 
-/* From now on no connection comes in; each gets its present request answered, and is closed. */
+/* May wait. From now on no connection comes in; each gets its present request answered, and is closed. */
 void weft_server_drain(weft_server *server);
 
-/* Cancels every request. */
+/* Cancels every request, and ends connections that have none. */
 void weft_server_cancel(weft_server *server);
 
 /* Resets every connection that is left. */

@@ -76,20 +76,50 @@ static void keep_log(void *context, enum weft_log_level level, const char *line,
     log_size += size + 1;
 }
 
+static _Thread_local struct host {
+    weft_app *app;
+    weft_server *server;
+    weft_task *task;
+    weft_wait closing; /* is never cut short: the task is inside the group that the stop cancels */
+} host;
+
+static int run_server(void *arg)
+{
+    (void)arg;
+    WEFT_TRY(weft_server_open(&host.server, host.app));
+    host.closing = (weft_wait)WEFT_WAIT("end of the test", host.server, NULL);
+    host.closing.is_uncut = true;
+    weft_wait_park(&host.closing);
+    weft_server_close(host.server);
+    return 0;
+}
+
 weft_server *harness_open(weft_app *app)
 {
-    weft_server *server;
     log_size = 0;
     harness_log[0] = '\0';
     weft_log_set_sink(keep_log, NULL);
-    return weft_server_open(&server, app) == 0 ? server : NULL;
+    host = (struct host){ .app = app };
+    if (weft_spawn(&host.task, run_server, NULL) < 0)
+        return NULL;
+    settle();
+    return host.server;
+}
+
+void harness_close_now(weft_server *server)
+{
+    WEFT_CHECK(server == host.server);
+    weft_wait_settle(&host.closing, 0);
+    WEFT_SHIELD (closing, WEFT_HOUR) {
+        WEFT_CHECK(weft_await(host.task) == 0);
+    }
+    weft_log_set_sink(NULL, NULL);
 }
 
 void harness_close(weft_server *server)
 {
     WEFT_CHECK(server->connection_count == 0);
-    weft_server_close(server);
-    weft_log_set_sink(NULL, NULL);
+    harness_close_now(server);
 }
 
 /* ---- clients ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * Clients in memory for tests of the server, which runs in the test's own task and loop, in virtual time.
+ * Clients in memory for tests of the server, which belongs to a task of its own in the test's loop, in virtual time.
  *
  *     weft_server *server = harness_open(app);
  *     client c;
@@ -25,6 +25,7 @@
 #include <weft/test.h>
 
 #include "lib/net/transport_memory.h"
+#include "lib/task/wait.h"
 #include "server/connection.h"
 #include "server/request.h"
 
@@ -61,10 +62,14 @@
  * memory is out. */
 weft_app *harness_app(void);
 
-/* A server in the calling task; its log is kept. NULL when memory is out. */
+/* A server in a task of its own, so that cancelling its requests does not cancel the test; its log is kept. NULL when memory is
+ * out. */
 weft_server *harness_open(weft_app *app);
 
-/* Closes it, and checks that every connection had been given back before. */
+/* Closes it, whatever is under way. */
+void harness_close_now(weft_server *server);
+
+/* The same, and checks that every connection had been given back before. */
 void harness_close(weft_server *server);
 
 /* The log since harness_open, each record with its newline; NUL-terminated. */
