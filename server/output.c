@@ -24,7 +24,7 @@ static void note_sent(weft_connection *c, int error)
     }
     if (c->transport.queued == 0 || !weft_list_is_empty(&c->writing))
         return;
-    c->sent = server->loop->now;
+    c->sent = weft_loop_now(server->loop);
     c->left_then = weft_transport_unsent(&c->transport);
     weft_list_append(&server->writing, &c->writing);
     weft_server_sweep_by(server, weft_clock_add(c->sent, server->app->settings.write_timeout));

@@ -194,7 +194,7 @@ void weft_request_run(weft_request *req)
     req->group.on_error = WEFT_CANCEL_SIBLINGS;
     req->group.keep_ended = false;
     req->group.stack_size = 0;
-    weft_group_enter(&req->group, t, timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(server->loop->now, timeout));
+    weft_group_enter(&req->group, t, timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(weft_loop_now(server->loop), timeout));
     req->is_open = true;
     int rc = req->route->handler(req);
     if (t->innermost != &req->group.scope)

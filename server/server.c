@@ -38,7 +38,7 @@ void weft_server_set_phase(weft_server *server, weft_connection *c, enum weft_ph
     c->phase = (uint8_t)phase;
     if (phase == WEFT_PHASE_NONE || server->phase_limits[phase] == WEFT_NO_LIMIT)
         return;
-    c->since = server->loop->now;
+    c->since = weft_loop_now(server->loop);
     weft_list_append(&server->phases[phase], &c->timed);
     weft_server_sweep_by(server, weft_clock_add(c->since, server->phase_limits[phase]));
 }
@@ -83,8 +83,7 @@ static weft_duration sweep_writing(weft_server *server, weft_duration now)
 static void sweep(weft_timer *timer)
 {
     weft_server *server = CONTAINER_OF(timer, weft_server, sweep);
-    server->loop->now = weft_loop_clock(server->loop);
-    weft_duration now = server->loop->now, next = sweep_writing(server, now);
+    weft_duration now = weft_loop_now(server->loop), next = sweep_writing(server, now);
     for (int phase = WEFT_PHASE_NONE + 1; phase < WEFT_PHASES; phase++) {
         weft_duration due = sweep_phase(server, (enum weft_phase)phase, now);
         next = due < next ? due : next;
@@ -99,7 +98,7 @@ static void sweep(weft_timer *timer)
 
 const char *weft_server_date(weft_server *server)
 {
-    int64_t second = server->loop->now / WEFT_SECOND;
+    int64_t second = weft_loop_now(server->loop) / WEFT_SECOND;
     if (second != server->date_second) {
         char date[WEFT_HTTP_DATE_SIZE + 1];
         server->date_second = second;

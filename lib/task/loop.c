@@ -201,9 +201,11 @@ static void turn(weft_loop *loop)
         turn_virtual(loop);
         return;
     }
+    bool is_real = !is_virtual(loop);
+    loop->is_stale = is_real;
     weft_poll_turn(loop, !has_work(loop));
-    if (!is_virtual(loop))
-        loop->now = weft_clock_monotonic();
+    loop->is_stale = is_real; /* callbacks took their time */
+    weft_loop_now(loop);
 }
 
 /* ---- the report of an overflow: in a signal handler, so with write alone ---- */

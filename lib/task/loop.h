@@ -18,6 +18,7 @@
 #include <weft/test.h>
 
 #include "lib/base/arena.h"
+#include "lib/base/clock.h"
 #include "lib/base/list.h"
 #include "lib/base/slab.h"
 #include "lib/coro/coro.h"
@@ -61,7 +62,8 @@ struct weft_loop {
     weft_list yielded;  /* tasks that are ready too, once those have run */
     weft_list soon;     /* callbacks */
     weft_list tasks;    /* all that have not ended */
-    weft_duration now;  /* the clock, read once a turn; in virtual time the clock itself */
+    weft_duration now;  /* the clock, read about once a turn: ask weft_loop_now; in virtual time the clock itself */
+    bool is_stale;      /* a poll has begun since it was read */
     weft_wheel wheel;
     weft_stacks stacks;
     weft_timer trim; /* of stacks */
@@ -111,6 +113,17 @@ static inline void weft_callback_clear(weft_callback *callback)
 
 /* The absolute time `d` from now, from a clock read now. */
 weft_duration weft_loop_deadline(weft_loop *loop, weft_duration d);
+
+/* The cached clock: good to about a millisecond, for what happens on every request. The first callback of a poll reads it anew,
+ * since the poll may have lasted for hours. */
+static inline weft_duration weft_loop_now(weft_loop *loop)
+{
+    if (__builtin_expect(loop->is_stale, 0)) {
+        loop->is_stale = false;
+        loop->now = weft_clock_monotonic();
+    }
+    return loop->now;
+}
 
 /* Reads the clock (the virtual one in virtual time). */
 weft_duration weft_loop_clock(weft_loop *loop);

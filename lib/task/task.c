@@ -69,7 +69,7 @@ int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task 
         .fn = spec->fn,
         .arg = spec->arg,
         .index = own->next_index++,
-        .started = loop->now,
+        .started = weft_loop_now(loop),
     };
     char *top = stack->top;
     if (spec->copy_size > 0) {

@@ -409,6 +409,42 @@ static int a_timer_set_before_the_poll_counts_task(void *arg)
     return 0;
 }
 
+struct late_post {
+    weft_loop *loop;
+    weft_duration cached, read;
+};
+
+static void note_cached(void *arg)
+{
+    struct late_post *late = arg;
+    late->cached = weft_loop_now(late->loop);
+    late->read = weft_now();
+}
+
+static void *post_late(void *arg)
+{
+    struct late_post *late = arg;
+    pause_for(300 * MS);
+    if (weft_loop_post(late->loop, note_cached, late) < 0)
+        abort();
+    return NULL;
+}
+
+/* What ends a long poll must not be dated from before it: a new connection would be as old as the idle time before. */
+static int the_cached_clock_is_fresh_in_a_callback_task(void *arg)
+{
+    struct late_post late = { .loop = weft_loop_here() };
+    pthread_t thread;
+    (void)arg;
+    if (pthread_create(&thread, NULL, post_late, &late) != 0)
+        return -EAGAIN;
+    while (!late.read)
+        WEFT_TRY(weft_sleep(400 * MS));
+    pthread_join(thread, NULL);
+    WEFT_CHECK(late.read - late.cached < 100 * MS);
+    return 0;
+}
+
 #define REAL(name)                                                                                                             \
     static int name(void)                                                                                                      \
     {                                                                                                                          \
@@ -418,6 +454,7 @@ static int a_timer_set_before_the_poll_counts_task(void *arg)
 REAL(a_yield_lets_input_happen)
 REAL(hand_overs_let_input_happen)
 REAL(nothing_strikes_early)
+REAL(the_cached_clock_is_fresh_in_a_callback)
 REAL(a_timer_set_before_the_poll_counts)
 
 static int count_descriptors(void)
@@ -493,6 +530,7 @@ static const weft_test tests[] = {
     PLAIN(a_yield_lets_input_happen),
     PLAIN(hand_overs_let_input_happen),
     PLAIN(nothing_strikes_early),
+    PLAIN(the_cached_clock_is_fresh_in_a_callback),
     PLAIN(a_timer_set_before_the_poll_counts),
     PLAIN(runs_leave_nothing_behind),
     TEST(log_lines),
