@@ -124,13 +124,18 @@ static char *put_odd(char *at, const unsigned char *text, size_t size, bool is_j
 /* Puts text[0, size) escaped, at most `room` bytes: what is longer is cut. */
 static char *put_text(char *at, size_t room, const char *text, size_t size, bool is_json)
 {
-    char *limit = at + room - ESCAPED_MAX - 3;
-    const char *end = text + size;
+    char *begin = at, *limit = at + room - ESCAPED_MAX - 3;
+    const char *end = text + size, *tail = size >= 8 ? text + (size & ~(size_t)7) : NULL;
+    const char *start = text;
     while (text < end && at <= limit) {
         uint64_t eight;
         if (end - text >= 8 && limit - at >= 8 && (memcpy(&eight, text, 8), are_plain(eight))) {
             at = put(at, text, 8);
             text += 8;
+        } else if (text == tail && at - begin == text - start && limit - at >= 8 &&
+                   (memcpy(&eight, end - 8, 8), are_plain(eight))) {
+            at = put(at - 8 + (end - text), end - 8, 8); /* the last ones, with some that were put already */
+            text = end;
         } else if (is_plain((unsigned char)*text)) {
             *at++ = *text++;
         } else {

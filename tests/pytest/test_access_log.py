@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The access log of the real demo: what each format says of a request, of refusals, of clients that go; rotation; the stop."""
 
+import calendar
 import json
 import os
 import re
@@ -80,7 +81,8 @@ def start(tmp_path):
     started = []
 
     def begin(name, *flags, **options):
-        started.append(Demo(tmp_path, *flags, '--access-log-format', name, '--access-log', str(tmp_path / 'access.log'), **options))
+        file = str(tmp_path / 'access.log')
+        started.append(Demo(tmp_path, *flags, '--access-log-format', name, '--access-log', file, **options))
         return started[-1]
 
     yield begin
@@ -98,7 +100,7 @@ def test_common(start):
     assert 0 < int(record['duration']) < 5000000
     assert record['agent'] is None
     said = time.strptime(record['time'], '%d/%b/%Y:%H:%M:%S +0000')
-    assert abs(time.time() - __import__('calendar').timegm(said)) < 10
+    assert abs(time.time() - calendar.timegm(said)) < 10
 
 
 def test_combined(start):
@@ -112,7 +114,8 @@ def test_combined(start):
 
 def test_json(start):
     demo = start('json')
-    demo.send(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nUser-Agent: "\xff\xc3\xa9\\\r\nConnection: close\r\n\r\nabcde')
+    demo.send(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n'
+              b'User-Agent: "\xff\xc3\xa9\\\r\nConnection: close\r\n\r\nabcde')
     demo.get('/hello/you')
     first, second = [json.loads(line) for line in demo.lines(2)]
     assert first['user_agent'] == '"\\xff\u00e9\\'
