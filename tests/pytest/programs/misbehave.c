@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     weft_app_configure(app, &(weft_app_options){
                                 .struct_size = sizeof(weft_app_options),
                                 .cancel = 600 * WEFT_MILLISECOND,
-                                .cleanup = 400 * WEFT_MILLISECOND,
+                                .cleanup = 1600 * WEFT_MILLISECOND,
                             });
     weft_app_set(app, app);
     weft_get(app, "/spin", spin);
