@@ -119,8 +119,10 @@ static void pause_accepting(weft_server *server)
     if (server->accepts_paused)
         return;
     server->accepts_paused = true;
-    weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
-             server->connection_count);
+    if (!server->limit_is_said)
+        weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
+                 server->connection_count);
+    server->limit_is_said = true;
     for (size_t i = 0; i < server->listener_count; i++)
         weft_listener_pause(server->listeners[i]);
 }
@@ -170,6 +172,8 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     }
     weft_slab_give(&server->connection_slab, c);
     server->connection_count--;
+    if (server->connection_count < server->max_connections - server->max_connections / 4)
+        server->limit_is_said = false; /* not at each that comes and goes at the limit */
     if (server->connection_count == 0)
         wake_stopper(server);
     if (!server->accepts_paused || server->stop_stage != WEFT_SERVING)
