@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/net/address.h"
 #include "server/app.h"
 #include "server/routes.h"
 
@@ -37,7 +38,8 @@ static bool parse_number(const char *text, long least, long most, long *ret_numb
 
 static bool add_listen(struct settings *s, const char *address)
 {
-    if (s->options.listen_count == WEFT_LISTEN_MAX || !*address)
+    weft_address parsed;
+    if (s->options.listen_count == WEFT_LISTEN_MAX || weft_address_parse(&parsed, address) < 0)
         return false;
     s->listen[s->options.listen_count++] = address;
     return true;

@@ -30,11 +30,16 @@ static int open_listeners(weft_server *server)
             return rc;
         }
     }
+    return 0;
+}
+
+/* Once signals are heeded: who reads this may send one. */
+static void announce(const weft_server *server)
+{
     for (size_t i = 0; i < server->listener_count; i++) {
         char url[160];
         weft_log(WEFT_LOG_INFO, "listening on %s", weft_listener_url(server->listeners[i], url, sizeof url));
     }
-    return 0;
 }
 
 static void on_stop(void *context, int count)
@@ -122,11 +127,11 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
                                    });
     if (rc == 0) {
         publish(app, server);
+        announce(server);
         weft_server_wait_empty(server, WEFT_NO_LIMIT);
         stop(server, &took);
         rc = report(server, took);
         publish(app, NULL);
-        weft_supervisor_end(server->supervisor);
     }
     weft_access_log *log = server->access_log;
     weft_server_close(server);

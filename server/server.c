@@ -10,6 +10,7 @@
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/task/supervisor.h"
 #include "server/connection.h"
 
 enum {
@@ -117,8 +118,10 @@ static void pause_accepting(weft_server *server)
     if (server->accepts_paused)
         return;
     server->accepts_paused = true;
-    weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
-             server->connection_count);
+    if (!server->limit_is_said)
+        weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
+                 server->connection_count);
+    server->limit_is_said = true;
     for (size_t i = 0; i < server->listener_count; i++)
         weft_listener_pause(server->listeners[i]);
 }
@@ -168,6 +171,8 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     }
     weft_slab_give(&server->connection_slab, c);
     server->connection_count--;
+    if (server->connection_count < server->max_connections - server->max_connections / 4)
+        server->limit_is_said = false; /* not at each that comes and goes at the limit */
     if (server->connection_count == 0)
         wake_stopper(server);
     if (!server->accepts_paused || server->stop_stage != WEFT_SERVING)
@@ -213,14 +218,19 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     return 0;
 }
 
+/* They are taken out of the server first: accepting the rest may reach the limit of connections, which pauses all listeners
+ * that are there; and weft_app_port asks from other threads. */
 static void close_listeners(weft_server *server, bool accept_rest)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
+    pthread_mutex_lock(&server->app->lock);
+    size_t count = server->listener_count;
+    server->listener_count = 0;
+    pthread_mutex_unlock(&server->app->lock);
+    for (size_t i = 0; i < count; i++) {
         if (accept_rest)
             weft_listener_accept_rest(server->listeners[i], ACCEPT_REST);
         weft_listener_close(server->listeners[i]);
     }
-    server->listener_count = 0;
 }
 
 static void drain_connections(weft_server *server)
@@ -322,6 +332,8 @@ void weft_server_close(weft_server *server)
     WEFT_SHIELD (closing, WEFT_NO_LIMIT) {
         weft_server_wait_empty(server, WEFT_NO_LIMIT); /* closed events come in the next turns */
     }
+    if (server->supervisor)
+        weft_supervisor_end(server->supervisor); /* only now: its clock also ends a handler that heeds nothing */
     weft_timer_clear(&server->sweep);
     loop->after_task = NULL;
     loop->server = NULL;

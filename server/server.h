@@ -53,6 +53,7 @@ typedef struct weft_server {
     weft_listener *listeners[WEFT_LISTEN_MAX];
     size_t listener_count;
     bool accepts_paused;
+    bool limit_is_said; /* in the log, and the connections have stayed near their limit since */
 
     weft_slab connection_slab;
     weft_list connections;

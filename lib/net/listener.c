@@ -107,12 +107,13 @@ static bool goes_on(weft_listener *l, int error)
     return false;
 }
 
-/* At most `most`; returns how many. The callee may close the listener: its memory stays until a later turn. */
-static int accept_some(weft_listener *l, int most)
+/* At most `most`; returns how many. The callee may pause the listener, which `is_rest` overlooks, or close it: its memory stays
+ * until a later turn. */
+static int accept_some(weft_listener *l, int most, bool is_rest)
 {
     int count = 0;
     bool is_tcp = l->address.sa.any.sa_family != AF_UNIX;
-    for (int tries = 0; tries < most && !l->is_closed; tries++) {
+    for (int tries = 0; tries < most && !l->is_closed && (is_rest || !l->is_paused); tries++) {
         int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             l->is_short = false;
@@ -132,14 +133,14 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     weft_listener *l = poll->data;
     if (status < 0)
         l->is_watched = false; /* libuv has stopped it */
-    accept_some(l, ACCEPTS_PER_TURN);
+    accept_some(l, ACCEPTS_PER_TURN, false);
     watch(l);
 }
 
 int weft_listener_accept_rest(weft_listener *l, int most)
 {
     IS_A(l, LISTENER_MAGIC);
-    return accept_some(l, most);
+    return accept_some(l, most, true);
 }
 
 void weft_listener_pause(weft_listener *l)

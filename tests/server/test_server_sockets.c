@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* What only shows on real sockets, in real time: bytes in the kernel's buffers, and listeners. */
+#include "harness.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- a write that makes progress ---- */
+
+static weft_app *app_with_write_timeout(void)
+{
+    weft_app *app = harness_app();
+    weft_app_options options = { .struct_size = sizeof options, .write_timeout = 300 * MS };
+    WEFT_CHECK(weft_app_configure(app, &options) == 0);
+    return app;
+}
+
+/* A connection of the server over a pair of unix sockets; the other end, not blocking, is the client's. */
+static int connect_pair(weft_server *server)
+{
+    int ends[2], size = 8192;
+    WEFT_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    weft_connection *c = weft_connection_new(server);
+    WEFT_CHECK(weft_transport_open_fd(&c->transport, server->loop, ends[0], false, &weft_connection_events) == 0);
+    weft_connection_start(c);
+    return ends[1];
+}
+
+/* Reads what is there, at most `most`; returns the count, 0 at the end. */
+static size_t read_some(int fd, size_t most)
+{
+    static char buf[65536];
+    ssize_t n = read(fd, buf, most < sizeof buf ? most : sizeof buf);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static int slow_but_steady(void *arg)
+{
+    (void)arg;
+    enum { SIZE = 200 * 1000 };
+    static const char ask[] = "GET /big/200000 HTTP/1.1\r\nHost: a\r\n\r\n";
+    weft_app *app = app_with_write_timeout();
+    weft_server *server = harness_open(app);
+    int fd = connect_pair(server);
+    WEFT_CHECK(write(fd, ask, sizeof ask - 1) == (ssize_t)sizeof ask - 1);
+    size_t got = 0;
+    for (int i = 0; i < 100 && got < SIZE; i++) {
+        WEFT_CHECK(weft_sleep(20 * MS) == 0);
+        got += read_some(fd, 4000);
+    }
+    WEFT_CHECK(got >= SIZE && weft_now() > 0);
+    close(fd);
+    WEFT_CHECK(weft_sleep(50 * MS) == 0);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
+static int never_read(void *arg)
+{
+    (void)arg;
+    static const char ask[] = "GET /big/200000 HTTP/1.1\r\nHost: a\r\n\r\n";
+    weft_app *app = app_with_write_timeout();
+    weft_server *server = harness_open(app);
+    int fd = connect_pair(server);
+    WEFT_CHECK(write(fd, ask, sizeof ask - 1) == (ssize_t)sizeof ask - 1);
+    WEFT_CHECK(weft_sleep(200 * MS) == 0);
+    WEFT_CHECK(server->connection_count == 1);
+    WEFT_CHECK(weft_sleep(300 * MS) == 0);
+    WEFT_CHECK(server->connection_count == 0);
+    close(fd);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
+/* ---- listeners ---- */
+
+static int connect_to(int port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((in_port_t)port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    WEFT_CHECK(connect(fd, (struct sockaddr *)&address, sizeof address) == 0); /* the kernel completes it */
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static weft_app *app_with_limit(int connections)
+{
+    weft_app *app = harness_app();
+    weft_app_options options = { .struct_size = sizeof options, .max_connections = connections };
+    WEFT_CHECK(weft_app_configure(app, &options) == 0);
+    return app;
+}
+
+/* The connections that the door finds when it closes make the limit. */
+static int limit_is_met_by_the_rest(void *arg)
+{
+    (void)arg;
+    weft_app *app = app_with_limit(1);
+    weft_server *server = harness_open(app);
+    WEFT_CHECK(weft_server_listen(server, "127.0.0.1:0") == 0 && weft_server_listen(server, "127.0.0.1:0") == 0);
+    int fd = connect_to(weft_listener_port(server->listeners[1]));
+    weft_server_drain(server); /* no turn of the loop before it */
+    WEFT_CHECK(server->counts.accepted == 1);
+    WEFT_CHECK(write(fd, "GET / HTTP/1.0\r\n\r\n", 18) == 18);
+    WEFT_CHECK(weft_sleep(50 * MS) == 0);
+    WEFT_CHECK(read_some(fd, 1000) > 100);
+    close(fd);
+    WEFT_CHECK(weft_sleep(50 * MS) == 0);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
+/* At the limit no more are accepted, later they are; and a client that comes and goes does not fill the log with it. */
+static int limit_of_connections(void *arg)
+{
+    (void)arg;
+    enum { LIMIT = 4, MORE = 12 };
+    weft_app *app = app_with_limit(LIMIT);
+    weft_server *server = harness_open(app);
+    int fds[MORE];
+    WEFT_CHECK(weft_server_listen(server, "127.0.0.1:0") == 0);
+    for (int i = 0; i < MORE; i++)
+        fds[i] = connect_to(weft_listener_port(server->listeners[0]));
+    WEFT_CHECK(weft_sleep(50 * MS) == 0);
+    WEFT_CHECK(server->connection_count == LIMIT && server->counts.accepted == LIMIT);
+    for (int i = 0; i < MORE; i++) {
+        close(fds[i]);
+        WEFT_CHECK(weft_sleep(10 * MS) == 0);
+        WEFT_CHECK(server->connection_count <= LIMIT);
+    }
+    WEFT_CHECK(weft_sleep(50 * MS) == 0);
+    WEFT_CHECK(server->counts.accepted == MORE);
+    size_t lines = 0;
+    for (const char *at = harness_log; (at = strstr(at, "which is the limit")); at++)
+        lines++;
+    WEFT_CHECK(lines == 1);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
+#define REAL(function)                                                                                                         \
+    static int run_##function(void)                                                                                            \
+    {                                                                                                                          \
+        return weft_test_run(function, NULL, NULL, .real_time = true);                                                         \
+    }
+
+REAL(slow_but_steady)
+REAL(never_read)
+REAL(limit_is_met_by_the_rest)
+REAL(limit_of_connections)
+
+static const weft_test tests[] = {
+    PLAIN(run_slow_but_steady),
+    PLAIN(run_never_read),
+    PLAIN(run_limit_is_met_by_the_rest),
+    PLAIN(run_limit_of_connections),
+};
+
+int main(int argc, char **argv)
+{
+    return weft_test_main(tests, COUNT(tests), argc, argv);
+}
