@@ -225,6 +225,8 @@ static void mask_dates(client *c)
         at += sizeof field - 1;
         if ((size_t)(end - at) > WEFT_HTTP_DATE_SIZE && memcmp(at + WEFT_HTTP_DATE_SIZE - 4, " GMT\r", 5) == 0)
             memset(at, 'x', WEFT_HTTP_DATE_SIZE);
+        else if ((size_t)(end - at) <= WEFT_HTTP_DATE_SIZE) /* cut */
+            memset(at, 'x', (size_t)(end - at));
     }
 }
 
@@ -243,10 +245,15 @@ static void print(const char *what, const char *data, size_t size)
     printf("\n");
 }
 
-bool client_got(client *c, const char *expected, size_t size)
+bool client_has(client *c, const char *expected, size_t size)
 {
     mask_dates(c);
-    if (c->got_size == size && (size == 0 || memcmp(c->got, expected, size) == 0))
+    return c->got_size == size && (size == 0 || memcmp(c->got, expected, size) == 0);
+}
+
+bool client_got(client *c, const char *expected, size_t size)
+{
+    if (client_has(c, expected, size))
         return true;
     print("expected", expected, size);
     print("got", c->got, c->got_size);

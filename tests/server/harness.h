@@ -105,7 +105,10 @@ void client_close(client *c, bool resets);
 /* Lets everything happen that needs no time: a millisecond passes. */
 void settle(void);
 
-/* Has it got exactly these bytes? Prints both if not. */
+/* Has it got exactly these bytes? */
+bool client_has(client *c, const char *expected, size_t size);
+
+/* The same, and prints both if not. */
 bool client_got(client *c, const char *expected, size_t size);
 #define CHECK_GOT(c, expected) WEFT_CHECK(client_got((c), TEXT(expected)))
 
