@@ -43,9 +43,9 @@ static char *put(char *at, const char *text, size_t size)
 
 static char *put_status(char *at, int status)
 {
-    const char *text = weft_http_status_text(status);
     if (status == 200)
         return PUT(at, "HTTP/1.1 200 OK\r\n");
+    const char *text = weft_http_status_text(status);
     at = PUT(at, "HTTP/1.1 ");
     at += weft_format_number(at, (uint64_t)status);
     *at++ = ' ';

@@ -36,6 +36,7 @@ typedef struct framing {
     int host_count, length_count, coding_count;
     const weft_http_field *coding;
     const weft_http_field *length;
+    size_t host_size;
     bool closes, keeps, names_upgrade, has_upgrade, expects_continue;
 } framing;
 
@@ -236,6 +237,7 @@ static inline void note_field(weft_http_head *head, framing *f, const weft_http_
     case 4:
         if (IS_NAMED(name, "host")) {
             head->host = value;
+            f->host_size = field->value_size;
             f->host_count++;
         }
         break;
@@ -292,7 +294,7 @@ static int judge_host(weft_http_head *head, const framing *f)
         return refuse(head, 400, "more than one Host");
     if (f->host_count == 0)
         return head->version_minor == 0 ? 0 : refuse(head, 400, "no Host");
-    if (!weft_http_is_host(head->host, strlen(head->host)))
+    if (!weft_http_is_host(head->host, f->host_size))
         return refuse(head, 400, "a Host that is none");
     return 0;
 }
