@@ -111,24 +111,25 @@ static void after_reply(weft_connection *c, weft_request *req)
     bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
     bool wants_continue = left > 0 && req->head.expects_continue && !req->sent_continue; /* it may come, or not: who knows */
     c->has_served = true;
-    c->discard = left;
     c->request = NULL;
     end_request(req);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
     if (c->must_close || c->server->stop_stage != WEFT_SERVING || !is_known || wants_continue || left > WEFT_DISCARD_MAX ||
-        c->is_broken)
+        c->is_broken) {
         linger(c);
-    else
-        set_state(c, WEFT_CONNECTION_IDLE);
+        return;
+    }
+    c->discard = (uint32_t)left;
+    set_state(c, WEFT_CONNECTION_IDLE);
 }
 
 /* Throws away what is left of a body that nobody read. True when all of it has come. */
 static bool discard_body(weft_connection *c)
 {
-    size_t size = (int64_t)c->input.size < c->discard ? c->input.size : (size_t)c->discard;
+    size_t size = c->input.size < c->discard ? c->input.size : c->discard;
     weft_input_consume(&c->input, size);
-    c->discard -= (int64_t)size;
+    c->discard -= (uint32_t)size;
     return c->discard == 0;
 }
 
@@ -321,7 +322,7 @@ void weft_connection_read_on(weft_connection *c)
 static void take_input(weft_connection *c, char *data, size_t size)
 {
     if (c->state == WEFT_CONNECTION_LINGER) {
-        c->discard += (int64_t)size;
+        c->discard += (uint32_t)size;
         if (c->discard > WEFT_DISCARD_MAX)
             weft_connection_close(c, false);
         return;

@@ -48,16 +48,20 @@ typedef struct weft_connection {
     bool is_broken;        /* nothing can be sent any more */
     bool must_close;       /* after the present reply */
     bool has_served;       /* at least one request */
+    uint32_t discard;      /* bytes of a body that nobody read, still to come; at most WEFT_DISCARD_MAX */
     weft_list all;         /* in the server's list */
     weft_list timed;       /* in the list of its phase */
     weft_list writing;     /* in the server's list, while output is queued */
     char *client;          /* its address, for the access log; NULL: unknown, or there is none */
     weft_callback again;   /* to go on with a request that needs another stack */
-    int64_t discard;       /* bytes of a body that nobody read, still to come */
     weft_duration since;   /* when its phase began */
     weft_duration sent;    /* when queued output last moved, */
     size_t left_then;      /* and how much of it was left then */
 } weft_connection;
+
+/* 10,000 idle ones are to cost 512 bytes each at most, libuv's table of descriptors and what a chunk of them wastes included.
+ */
+_Static_assert(sizeof(weft_connection) <= 496, "a connection stays small");
 
 /* A new connection, its transport not opened yet; NULL when memory is out. */
 weft_connection *weft_connection_new(weft_server *server);

@@ -9,9 +9,10 @@
 
 enum { LEAST_ROOM = 1024 };
 
-static size_t room_for(size_t size)
+static uint32_t room_for(size_t size)
 {
-    size_t room = LEAST_ROOM;
+    CHECK(size <= UINT32_MAX / 2);
+    uint32_t room = LEAST_ROOM;
     while (room < size)
         room *= 2;
     return room;
@@ -24,7 +25,7 @@ static bool make_room(weft_input *input, size_t more)
     if (needed <= input->room) {
         memmove(input->store, input->at, input->size);
     } else {
-        size_t room = room_for(needed);
+        uint32_t room = room_for(needed);
         char *store = weft_mem_alloc(room);
         if (!store)
             return false;

@@ -12,12 +12,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct weft_input {
     char *at;
-    size_t size; /* unread bytes from `at` on */
-    char *store; /* NULL while nothing is kept */
-    size_t room; /* of the store */
+    size_t size;   /* unread bytes from `at` on */
+    char *store;   /* NULL while nothing is kept */
+    uint32_t room; /* of the store */
     bool is_borrowed;
 } weft_input;
 

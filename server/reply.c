@@ -16,7 +16,12 @@
 #include "lib/json/json.h"
 #include "server/reply.h"
 
-#define TEXT_TYPE "text/plain; charset=utf-8"
+#define TYPE(literal)                                                                                                          \
+    {                                                                                                                          \
+        literal, sizeof(literal) - 1                                                                                           \
+    }
+
+static const weft_bytes no_type, text_type = TYPE("text/plain; charset=utf-8"), json_type = TYPE("application/json");
 
 enum {
     HEAD_ROOM = 256,
@@ -43,9 +48,9 @@ static char *put(char *at, const char *text, size_t size)
 
 static char *put_status(char *at, int status)
 {
-    const char *text = weft_http_status_text(status);
     if (status == 200)
         return PUT(at, "HTTP/1.1 200 OK\r\n");
+    const char *text = weft_http_status_text(status);
     at = PUT(at, "HTTP/1.1 ");
     at += weft_format_number(at, (uint64_t)status);
     *at++ = ' ';
@@ -70,8 +75,7 @@ static char *put_length(char *at, size_t size)
 struct head {
     int status;
     int version_minor;
-    const char *type; /* NULL for none */
-    size_t type_size;
+    weft_bytes type;                        /* its data is NULL for none */
     const struct weft_reply_fields *fields; /* NULL for none */
     enum weft_reply_framing framing;
     int64_t length; /* of the body; announced by its framing, unless the status has none */
@@ -93,12 +97,12 @@ static char *put_framing(char *at, const struct head *h)
 
 static void write_head(weft_connection *c, const struct head *h)
 {
-    size_t room = HEAD_ROOM + h->type_size + (h->fields ? h->fields->size : 0);
+    size_t room = HEAD_ROOM + h->type.size + (h->fields ? h->fields->size : 0);
     char *start = weft_output_room(c, room), *at = put_status(start, h->status);
     at = put(at, weft_server_date(c->server), WEFT_DATE_LINE);
-    if (h->type && !has_no_body(h->status)) {
+    if (h->type.data && !has_no_body(h->status)) {
         at = PUT(at, "Content-Type: ");
-        at = put(at, h->type, h->type_size);
+        at = put(at, h->type.data, h->type.size);
         at = PUT(at, "\r\n");
     }
     at = put_framing(at, h);
@@ -111,9 +115,8 @@ static void write_head(weft_connection *c, const struct head *h)
 
 /* ---- the one way to reply ---- */
 
-int weft_reply_begin(weft_request *req, int status, const char *type, enum weft_reply_framing framing, int64_t length)
+int weft_reply_begin(weft_request *req, int status, weft_bytes type, enum weft_reply_framing framing, int64_t length)
 {
-    size_t type_size = type ? strlen(type) : 0;
     if (req->reply != WEFT_REPLY_NONE)
         return -EALREADY;
     if (status < 200 || status > 599 || (has_no_body(status) && (framing != WEFT_FRAMING_LENGTH || length > 0)))
@@ -128,7 +131,6 @@ int weft_reply_begin(weft_request *req, int status, const char *type, enum weft_
                       .status = status,
                       .version_minor = req->head.version_minor,
                       .type = type,
-                      .type_size = type_size,
                       .fields = &req->fields,
                       .framing = framing,
                       .length = length,
@@ -142,7 +144,7 @@ bool weft_reply_is_type(const char *type)
     return size <= TYPE_MAX && weft_http_is_field_value(type, size);
 }
 
-static int reply(weft_request *req, int status, const char *type, const void *data, size_t size)
+static int reply(weft_request *req, int status, weft_bytes type, const void *data, size_t size)
 {
     int rc = weft_reply_begin(req, status, type, WEFT_FRAMING_LENGTH, (int64_t)size);
     if (rc == 0 && size > 0 && req->head.method_id != WEFT_HTTP_HEAD) {
@@ -156,12 +158,12 @@ static int reply(weft_request *req, int status, const char *type, const void *da
 
 int weft_reply_bytes(weft_request *req, int status, const char *type, const void *data, size_t size)
 {
-    return weft_reply_is_type(type) ? reply(req, status, type, data, size) : -EINVAL;
+    return weft_reply_is_type(type) ? reply(req, status, (weft_bytes){ type, type ? strlen(type) : 0 }, data, size) : -EINVAL;
 }
 
 int weft_reply_empty(weft_request *req, int status)
 {
-    return reply(req, status, NULL, NULL, 0);
+    return reply(req, status, no_type, NULL, 0);
 }
 
 /* The formatted text, NUL-terminated, in the arena. 0 or -errno. */
@@ -203,7 +205,7 @@ int weft_reply_text(weft_request *req, int status, const char *format, ...)
     va_start(args, format);
     int rc = format_text(req, &text, format, args);
     va_end(args);
-    return rc < 0 ? rc : reply(req, status, TEXT_TYPE, text.data, text.size);
+    return rc < 0 ? rc : reply(req, status, text_type, text.data, text.size);
 }
 
 struct pack {
@@ -233,7 +235,7 @@ int weft_reply_json(weft_request *req, int status, const char *pack_format, ...)
     p.args = &args;
     weft_on_loop_stack(pack, &p);
     va_end(args);
-    return p.rc < 0 ? p.rc : reply(req, status, "application/json", p.text.data, p.text.size);
+    return p.rc < 0 ? p.rc : reply(req, status, json_type, p.text.data, p.text.size);
 }
 
 int weft_reply_redirect(weft_request *req, int status, const char *location)
@@ -244,7 +246,7 @@ int weft_reply_redirect(weft_request *req, int status, const char *location)
     if (!is_redirect || !location || !*location)
         return -EINVAL;
     int rc = weft_set_header(req, "Location", location);
-    return rc < 0 ? rc : reply(req, status, NULL, NULL, 0);
+    return rc < 0 ? rc : reply(req, status, no_type, NULL, 0);
 }
 
 static bool is_ours(const char *name, size_t size)
@@ -297,7 +299,7 @@ void weft_reply_error(weft_request *req, int status, const char *words)
 {
     char text[160];
     size_t size = format_error(text, sizeof text, status, words);
-    reply(req, status, TEXT_TYPE, text, size); /* cannot fail: no reply was made, and the status is one of ours */
+    reply(req, status, text_type, text, size); /* cannot fail: no reply was made, and the status is one of ours */
 }
 
 void weft_reply_allow(weft_request *req, int status)
@@ -321,8 +323,7 @@ size_t weft_reply_refusal(weft_connection *c, int status, const char *words)
     write_head(c, &(struct head){
                       .status = status,
                       .version_minor = 1,
-                      .type = TEXT_TYPE,
-                      .type_size = sizeof TEXT_TYPE - 1,
+                      .type = text_type,
                       .length = (int64_t)size,
                   });
     weft_output_write(c, text, size);

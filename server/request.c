@@ -85,7 +85,7 @@ static int copy_params(weft_request *req)
     for (int i = 0; i < req->match.param_count; i++) {
         weft_route_param *param = &req->match.params[i];
         weft_bytes decoded;
-        if (!memchr(param->value, '%', param->value_size))
+        if (!req->target.has_escapes || !memchr(param->value, '%', param->value_size))
             param->value = weft_arena_copy(&req->arena, param->value, param->value_size);
         else if (weft_http_decode(&req->arena, param->value, param->value_size, &decoded) == 0)
             param->value = decoded.data;
@@ -107,7 +107,7 @@ int weft_request_route(weft_request *req)
         return rc;
     req->route = req->match.target;
     weft_bytes decoded = { target->path, target->path_size };
-    if (memchr(target->path, '%', target->path_size) &&
+    if (target->has_escapes && memchr(target->path, '%', target->path_size) &&
         weft_http_decode(&req->arena, target->path, target->path_size, &decoded) < 0)
         return 503;
     req->path = decoded.data;

@@ -163,7 +163,7 @@ static int WEFT_PRINTF(3, 4) fail(weft_router *router, int error, const char *fo
 static int find_method(const weft_router *router, const char *method)
 {
     for (unsigned i = 0; i < router->method_count; i++)
-        if (strcmp(router->method_names[i], method) == 0)
+        if (router->method_names[i][0] == method[0] && strcmp(router->method_names[i], method) == 0)
             return (int)i;
     return -1;
 }

@@ -6,14 +6,12 @@
 
 size_t weft_format_number(char *out, uint64_t n)
 {
-    char digits[20];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n > 0);
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
+    size_t size = 1;
+    for (uint64_t rest = n; rest >= 10; rest /= 10)
+        size++;
+    for (size_t at = size; at-- > 0; n /= 10)
+        out[at] = (char)('0' + n % 10);
+    return size;
 }
 
 struct sink {

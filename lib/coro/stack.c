@@ -46,12 +46,9 @@ void weft_stacks_init(weft_stacks *stacks)
 
 static unsigned class_of(size_t size)
 {
-    if (size == 0)
-        size = WEFT_STACK_DEFAULT;
-    unsigned index = 0;
-    while (index < WEFT_STACK_CLASSES - 1 && (WEFT_STACK_MIN << index) < size)
-        index++;
-    return index;
+    size_t above = (size ? size : WEFT_STACK_DEFAULT) - 1;
+    unsigned index = above < WEFT_STACK_MIN ? 0 : (unsigned)(__builtin_clzll(WEFT_STACK_MIN) - __builtin_clzll(above)) + 1;
+    return index < WEFT_STACK_CLASSES ? index : WEFT_STACK_CLASSES - 1;
 }
 
 static struct weft_stack_slab *add_slab(struct weft_stack_class *class, size_t stack_size)

@@ -36,6 +36,7 @@ typedef struct framing {
     int host_count, length_count, coding_count;
     const weft_http_field *coding;
     const weft_http_field *length;
+    size_t host_size;
     bool closes, keeps, names_upgrade, has_upgrade, expects_continue;
 } framing;
 
@@ -88,6 +89,20 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
 };
+
+#ifdef WEFT_LLHTTP_SSE42
+int llhttp__internal_execute_sse42(llhttp_t *llhttp, const char *data, const char *end); /* llhttp_sse42.c */
+#endif
+
+/* Of the two builds of llhttp's state machine, if there are two, the better one for this processor. */
+static llhttp_errno_t execute(llhttp_t *llhttp, const char *data, const char *end)
+{
+#ifdef WEFT_LLHTTP_SSE42
+    if (LIKELY(__builtin_cpu_supports("sse4.2")))
+        return (llhttp_errno_t)llhttp__internal_execute_sse42(llhttp, data, end);
+#endif
+    return llhttp_execute(llhttp, data, (size_t)(end - data));
+}
 
 static int refuse(weft_http_head *head, int status, const char *reason)
 {
@@ -222,6 +237,7 @@ static inline void note_field(weft_http_head *head, framing *f, const weft_http_
     case 4:
         if (IS_NAMED(name, "host")) {
             head->host = value;
+            f->host_size = field->value_size;
             f->host_count++;
         }
         break;
@@ -278,7 +294,7 @@ static int judge_host(weft_http_head *head, const framing *f)
         return refuse(head, 400, "more than one Host");
     if (f->host_count == 0)
         return head->version_minor == 0 ? 0 : refuse(head, 400, "no Host");
-    if (!weft_http_is_host(head->host, strlen(head->host)))
+    if (!weft_http_is_host(head->host, f->host_size))
         return refuse(head, 400, "a Host that is none");
     return 0;
 }
@@ -375,7 +391,7 @@ int weft_http_head_parse(weft_http_head *head, weft_arena *arena, char *data, si
     llhttp_t llhttp;
     llhttp_init(&llhttp, HTTP_REQUEST, &settings);
     llhttp.data = &p;
-    llhttp_errno_t error = llhttp_execute(&llhttp, line, (size_t)(end - line));
+    llhttp_errno_t error = execute(&llhttp, line, end);
     if (UNLIKELY(!p.is_complete))
         return refuse_by_line(head, line, end, error == HPE_OK ? "no whole head" : llhttp_get_error_reason(&llhttp));
     if (UNLIKELY(!read_line(head, &p, line, end)))

@@ -116,6 +116,45 @@ static ALWAYS_INLINE size_t find(const char *data, size_t at, size_t end, enum s
     return at;
 }
 
+/* From `at` on, where a line begins: passes whole good fields while they come, and returns where the first line begins that is
+ * not passed. What is wrong with that one, if anything, is the states' business; so this only saves their bookkeeping, which
+ * was two thirds of the 1,640 instructions of a browser's head. */
+static ALWAYS_INLINE size_t pass_fields(const char *data, size_t at, size_t size, const weft_http_limits *limits,
+                                        uint16_t *field_count)
+{
+#ifdef BLOCK
+    if (size < BLOCK)
+        return at;
+    const size_t last_block = size - BLOCK;
+    for (; *field_count < limits->field_count; ++*field_count) {
+        size_t line = at;
+        block_mask mask;
+        for (;; at += BLOCK) {
+            if (at > last_block)
+                return line;
+            if ((mask = find_in_block(data + at, STOPS_IN_NAME)))
+                break;
+        }
+        at += (size_t)__builtin_ctzll(mask) / MASK_BITS;
+        if (data[at] != ':' || at == line)
+            return line;
+        for (at++;; at += BLOCK) {
+            if (at > last_block)
+                return line;
+            if ((mask = find_in_block(data + at, STOPS_IN_VALUE)))
+                break;
+        }
+        at += (size_t)__builtin_ctzll(mask) / MASK_BITS;
+        if (data[at] != '\r' || at - line > limits->field || at + 1 == size || data[at + 1] != '\n')
+            return line;
+        at += 2;
+    }
+#else
+    (void)data, (void)size, (void)limits, (void)field_count;
+#endif
+    return at;
+}
+
 /* Where looking in a line that began at `line` must end: at the end of what is there, or behind the place where its CR may be
  * at the latest. */
 static ALWAYS_INLINE size_t end_of_window(size_t line, size_t size, size_t limit)
@@ -171,6 +210,8 @@ static ALWAYS_INLINE int64_t run(weft_head_check *c, const char *data, size_t si
                 return stop_at(c, &now, at, line_limit, is_full, 414);
             break;
         case LINE_START:
+            if (by_blocks)
+                at = now.line = (uint32_t)pass_fields(data, at, size, limits, &now.field_count);
             if (at == size)
                 return stop_at(c, &now, at, field_limit, is_full, 431);
             if (data[at] == '\r') {

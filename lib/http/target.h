@@ -21,6 +21,7 @@
 typedef struct weft_http_target {
     char *path;       /* normal, begins with '/', ends in NUL; "*" for the asterisk form */
     size_t path_size; /* bytes */
+    bool has_escapes; /* in the path a '%' may be left: %2F or %25 */
     char *query;      /* as it came, behind the '?', ends in NUL; NULL if there is no '?' */
     const char *host; /* "host" or "host:port" of an absolute form, which counts in place of Host (§3.2.2); else NULL */
 } weft_http_target;

@@ -57,9 +57,9 @@ struct weft_transport {
     bool is_open;  /* until close */
     bool is_reading;
     bool is_tcp;
-    bool has_ended;                /* the end of input, or an error, has been said */
-    bool is_shut;                  /* our direction has been ended */
-    _Alignas(16) char handle[272]; /* the uv_tcp_t, uv_pipe_t or memory end */
+    bool has_ended;               /* the end of input, or an error, has been said */
+    bool is_shut;                 /* our direction has been ended */
+    _Alignas(8) char handle[264]; /* the uv_tcp_t, uv_pipe_t or memory end */
 };
 
 /* Takes over a connected, non-blocking, close-on-exec socket; on failure it is still the caller's, and nothing is to be closed
