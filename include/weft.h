@@ -7,8 +7,10 @@
 #include <weft/app.h>
 #include <weft/base.h>
 #include <weft/error.h>
+#include <weft/fd.h>
 #include <weft/log.h>
 #include <weft/loop.h>
+#include <weft/offload.h>
 #include <weft/queue.h>
 #include <weft/request.h>
 #include <weft/scope.h>

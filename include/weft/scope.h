@@ -44,7 +44,8 @@ WEFT_API void weft_scope_close(weft_scope *s);
 WEFT_API void weft_cancel(weft_scope *s);
 
 /* Has a scope around the calling task been cut short? For loops that compute and do not wait; looks at the clock, so that a
- * deadline counts although the loop could not run. False outside a task. */
+ * deadline counts although the loop could not run. In a thread of weft_offload: does nobody wait for it any more? Else false
+ * outside a task. */
 WEFT_API bool weft_cancelled(void);
 
 /* May wait. Runs fn(arg) in the calling task within d and returns what it returns: WEFT_EDEADLINE, usually, when cut. */

@@ -12,6 +12,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
 #include "lib/task/poll.h"
+#include "lib/task/pool.h"
 #include "lib/task/task.h"
 
 enum {
@@ -54,20 +55,30 @@ weft_duration weft_now(void)
 
 /* ---- posts ---- */
 
-int weft_loop_post(weft_loop *loop, void (*fn)(void *arg), void *arg)
+static void put_post(weft_loop *loop, struct weft_loop_post *post)
 {
-    struct weft_loop_post *post = weft_mem_alloc(sizeof *post);
-    if (!post)
-        return -ENOMEM;
-    post->fn = fn;
-    post->arg = arg;
     pthread_mutex_lock(&loop->inbox_lock);
     bool was_empty = weft_list_is_empty(&loop->inbox);
     weft_list_append(&loop->inbox, &post->link);
     if (was_empty && !loop->is_closing)
         weft_poll_wake(loop); /* under the lock: the loop cannot end in between */
     pthread_mutex_unlock(&loop->inbox_lock);
+}
+
+int weft_loop_post(weft_loop *loop, void (*fn)(void *arg), void *arg)
+{
+    struct weft_loop_post *post = weft_mem_alloc(sizeof *post);
+    if (!post)
+        return -ENOMEM;
+    *post = (struct weft_loop_post){ .fn = fn, .arg = arg };
+    put_post(loop, post);
     return 0;
+}
+
+void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post)
+{
+    post->is_embedded = true;
+    put_post(loop, post);
 }
 
 bool weft_loop_drain_inbox(weft_loop *loop)
@@ -80,8 +91,10 @@ bool weft_loop_drain_inbox(weft_loop *loop)
     weft_list *node;
     while ((node = weft_list_shift(&posts))) {
         struct weft_loop_post *post = CONTAINER_OF(node, struct weft_loop_post, link);
-        post->fn(post->arg);
-        weft_mem_free(post);
+        bool is_embedded = post->is_embedded;
+        post->fn(post->arg); /* an embedded one may be gone now */
+        if (!is_embedded)
+            weft_mem_free(post);
     }
     return any;
 }
@@ -308,8 +321,10 @@ static void call_rest(weft_loop *loop)
 
 static void close_loop(weft_loop *loop)
 {
+    weft_pools_close(loop);
     call_rest(loop);
     weft_timer_clear(&loop->trim);
+    weft_fds_close(loop);
     if (loop->net_stop)
         loop->net_stop(loop);
     pthread_mutex_lock(&loop->inbox_lock);

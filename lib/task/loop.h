@@ -28,6 +28,8 @@
 #define WEFT_LOOP_MAGIC 0x100bae5eu
 
 struct weft_poll;
+struct weft_pools;
+struct weft_poll_fd;
 
 /* Something to do soon on the loop's stack, with no task running: a way out of deep call chains. Embedded in its owner. */
 typedef struct weft_callback {
@@ -50,6 +52,7 @@ struct weft_loop_post {
     weft_list link;
     void (*fn)(void *arg);
     void *arg;
+    bool is_embedded; /* in something of its sender's; else freed by the loop */
 };
 
 struct weft_loop {
@@ -72,6 +75,9 @@ struct weft_loop {
     weft_group root;
     int outside; /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
     struct weft_poll *poll;
+    struct weft_pools *pools;  /* of threads; made when first needed */
+    struct weft_poll_fd **fds; /* that tasks wait for (fd.c), by number; made when first needed */
+    size_t fd_count;           /* of that table */
 
     pthread_mutex_t inbox_lock;
     weft_list inbox; /* posts; under the lock */
@@ -134,6 +140,9 @@ struct weft_loop_options {
     weft_duration *ended_at;                    /* the clock at the end; may be NULL */
     void (*opened)(weft_loop *loop, void *arg); /* before the first task is started; may be NULL */
 };
+
+/* As weft_loop_post, with a post that the caller owns until it is called: it cannot fail. */
+void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post);
 
 /* Calls what has been posted so far; was there anything? */
 bool weft_loop_drain_inbox(weft_loop *loop);

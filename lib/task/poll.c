@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <uv.h>
+#include <weft/fd.h>
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
@@ -124,6 +125,54 @@ static void *grow_spared(void *p, size_t size)
 void weft_poll_use_heap(void)
 {
     uv_replace_allocator(weft_mem_alloc, grow_spared, weft_mem_calloc, weft_mem_free);
+}
+
+/* ---- descriptors ---- */
+
+struct poll_fd {
+    weft_poll_fd base;
+    uv_poll_t uv;
+};
+
+_Static_assert((int)WEFT_FD_READ == (int)UV_READABLE && (int)WEFT_FD_WRITE == (int)UV_WRITABLE,
+               "the events have one numbering");
+
+int weft_poll_fd_open(weft_loop *loop, int fd, void (*ready)(weft_poll_fd *watched, int events), weft_poll_fd **ret_watched)
+{
+    struct poll_fd *watched = weft_mem_alloc(sizeof *watched);
+    if (!watched)
+        return -ENOMEM;
+    int rc = uv_poll_init(&loop->poll->uv, &watched->uv, fd);
+    if (rc < 0) {
+        weft_mem_free(watched);
+        return rc;
+    }
+    watched->base = (weft_poll_fd){ .fd = fd, .ready = ready };
+    weft_list_init(&watched->base.waiters);
+    *ret_watched = &watched->base;
+    return 0;
+}
+
+/* An error of the descriptor (libuv calls it EBADF) is for the caller's next read or write to find. */
+static void on_fd(uv_poll_t *uv, int status, int events)
+{
+    weft_poll_fd *watched = &CONTAINER_OF(uv, struct poll_fd, uv)->base;
+    watched->ready(watched, status < 0 ? WEFT_FD_READ | WEFT_FD_WRITE : events);
+}
+
+int weft_poll_fd_set(weft_poll_fd *watched, int events)
+{
+    return uv_poll_start(&CONTAINER_OF(watched, struct poll_fd, base)->uv, events, on_fd);
+}
+
+static void free_fd(uv_handle_t *handle)
+{
+    weft_mem_free(CONTAINER_OF(handle, struct poll_fd, uv));
+}
+
+void weft_poll_fd_close(weft_poll_fd *watched)
+{
+    uv_close((uv_handle_t *)&CONTAINER_OF(watched, struct poll_fd, base)->uv, free_fd);
 }
 
 void *weft_poll_uv(weft_loop *loop)

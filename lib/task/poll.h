@@ -21,6 +21,22 @@ void weft_poll_wake(weft_loop *loop);
 /* Has libuv use our heap, so that its allocations fail in tests too; before the first loop of the process. */
 void weft_poll_use_heap(void);
 
+/* A descriptor that is watched. The list is its owner's. */
+typedef struct weft_poll_fd {
+    int fd;
+    weft_list waiters;
+    void (*ready)(struct weft_poll_fd *watched, int events); /* on the loop's stack; WEFT_FD_ */
+} weft_poll_fd;
+
+/* Begins to watch nothing of fd. 0 or -errno. */
+int weft_poll_fd_open(weft_loop *loop, int fd, void (*ready)(weft_poll_fd *watched, int events), weft_poll_fd **ret_watched);
+
+/* Watches these events in place of the former ones; calls `ready` while one of them is there. 0 or -errno. */
+int weft_poll_fd_set(weft_poll_fd *watched, int events);
+
+/* Stops at once, and gives it back a little later. */
+void weft_poll_fd_close(weft_poll_fd *watched);
+
 /* The uv_loop_t. */
 void *weft_poll_uv(weft_loop *loop);
 

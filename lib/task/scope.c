@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "lib/task/pool.h"
 #include "lib/task/task.h"
 
 struct around {
@@ -271,7 +272,9 @@ static weft_timer *overdue_timer(const weft_task *t, int64_t tick)
 
 bool weft_cancelled(void)
 {
-    weft_task *t = weft_here ? weft_here->current : NULL;
+    if (!weft_here)
+        return weft_pool_is_cut();
+    weft_task *t = weft_here->current;
     if (!t)
         return false;
     int64_t tick = weft_loop_clock(t->loop) / WEFT_MILLISECOND;
