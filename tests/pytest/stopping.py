@@ -51,7 +51,7 @@ class Server:
                                         stdout=subprocess.DEVNULL, stderr=self.errors, preexec_fn=before)  # fmt: skip
         try:
             self.port = int(until(lambda: self.says(r'listening on http://127.0.0.1:(\d+)')).group(1))
-            until(lambda: self.get('/hello') == b'hello\n')
+            until(lambda: self.get('/hello'))
         except BaseException:
             self.end()
             raise

@@ -75,6 +75,14 @@ def test_a_service_manager_that_is_not_there_is_said(start):
     until(lambda: server.says(r'cannot send READY=1 to NOTIFY_SOCKET=/nowhere/at/all: No such file'))
 
 
+def test_a_signal_right_after_the_start_is_heard(start):
+    for _ in range(20):
+        server = start(is_awaited=False)
+        until(lambda: server.says('listening on '))
+        server.signal()
+        assert server.wait() == 0
+
+
 def test_each_step_is_logged_once_and_in_order(start):
     server = start('--drain', '0.3', cancel=400, cleanup=1500)
     server.connect().send(request('/hold-out'))
@@ -278,16 +286,16 @@ def test_a_handler_that_waits_is_cancelled_and_answers_503(start):
     assert reported(server)[2:] == (0, 1, 0)
 
 
-@pytest.mark.parametrize('path', ['/hold-out', '/spin'])
-def test_a_handler_that_does_not_end_cannot_hold_it(start, path):
+@pytest.mark.parametrize('name', ['hold-out', 'spin'])
+def test_a_handler_that_does_not_end_cannot_hold_it(start, name):
     server = start('--drain', '0.5', '--announce', '0.2', '--debug', **TIGHT)
-    server.connect().send(request(path))
+    server.connect().send(request('/' + name))
     time.sleep(0.2)
     signalled = server.signal()
     assert server.wait() == CUT
     assert 0.2 + TIGHT_ALL - 0.1 < time.monotonic() - signalled < 0.2 + TIGHT_ALL + SLACK
     assert 'the last limit of the stop has passed' in server.log
-    if path == '/hold-out':
+    if name == 'hold-out':
         assert reported(server)[3:] == (0, 1)
         assert re.search(r'tear-down: 2 tasks are still alive.*\n(.*\n)*.*request /hold-out', server.log)
 
@@ -321,6 +329,7 @@ def test_a_reply_that_nobody_reads_is_cut_and_counted(start):
             client.socket.send(request('/gate/%d' % sent))
             sent += 1
     server.get('/open')
+    time.sleep(1)  # until the sockets are full
     signalled = server.signal()
     assert server.wait() == CUT
     assert time.monotonic() - signalled < 0.3 + 1 + SLACK
@@ -396,10 +405,10 @@ def test_a_second_signal_shortens_the_clock_of_a_hung_loop(start):
     assert time.monotonic() - signalled < 1.5 + SLACK
 
 
-@pytest.mark.parametrize('path', ['/hold-out', '/spin'])
-def test_a_third_signal_exits(start, path):
+@pytest.mark.parametrize('name', ['hold-out', 'spin'])
+def test_a_third_signal_exits(start, name):
     server = start('--drain', '60', cancel=60000, cleanup=60000)
-    server.connect().send(request(path))
+    server.connect().send(request('/' + name))
     time.sleep(0.2)
     for _ in range(3):
         signalled = server.signal()
