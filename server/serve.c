@@ -69,7 +69,8 @@ static void publish(weft_app *app, weft_server *server)
     pthread_mutex_unlock(&app->lock);
 }
 
-/* On the loop's thread, which alone publishes: needs no lock. */
+/* On the loop's thread, which alone publishes: needs no lock. A request that comes earlier is heard when the task first waits.
+ */
 static void on_stop(void *context, int count)
 {
     weft_app *app = context;
@@ -181,9 +182,7 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
     int rc = 0;
     if (log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
         rc = -ENOMEM;
-    if (rc == 0)
-        rc = open_listeners(server);
-    if (rc == 0)
+    if (rc == 0) /* before anybody can connect: then signals are not taken by their default any more */
         rc = weft_supervisor_start(&supervisor, weft_here,
                                    &(struct weft_supervisor_options){
                                        .limit = weft_clock_add(s->announce, weft_clock_add(s->drain, hurry)),
@@ -193,6 +192,8 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
                                        .hangup = log_writer && strcmp(app->access_log, "-") != 0 ? on_hangup : NULL,
                                        .hangup_context = log_writer,
                                    });
+    if (rc == 0)
+        rc = open_listeners(server);
     if (rc == 0) {
         server->supervisor = supervisor;
         publish(app, server);

@@ -42,13 +42,16 @@ def refuse_filters():
 class Server:
     """The program, on a free port. `limits` are its environment's: fresh, cancel and cleanup, in milliseconds."""
 
-    def __init__(self, *flags, listen=('127.0.0.1:0',), environment=(), before=None, program=PROGRAM, **limits):
+    def __init__(self, *flags, listen=('127.0.0.1:0',), environment=(), before=None, program=PROGRAM, is_awaited=True,
+                 **limits):
         variables = {**os.environ, **dict(environment)}
         variables.update({'STOPPER_' + name.upper(): str(value) for name, value in limits.items()})
         self.errors = tempfile.TemporaryFile()
         addresses = [word for address in listen for word in ('--listen', address)]
         self.process = subprocess.Popen([program, *addresses, *flags], stdin=subprocess.DEVNULL, env=variables,
                                         stdout=subprocess.DEVNULL, stderr=self.errors, preexec_fn=before)  # fmt: skip
+        if not is_awaited:
+            return
         try:
             self.port = int(until(lambda: self.says(r'listening on http://127.0.0.1:(\d+)')).group(1))
             until(lambda: self.get('/hello'))
