@@ -174,6 +174,7 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     CHECK(!app->server);
     memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
     struct weft_settings s = app->settings;
+    SET_DURATION(announce);
     SET_DURATION(drain);
     SET_DURATION(fresh_connection);
     SET_DURATION(cancel);

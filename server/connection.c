@@ -115,7 +115,7 @@ static void after_reply(weft_connection *c, weft_request *req)
     end_request(req);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
-    if (c->must_close || c->server->stop_stage != WEFT_SERVING || !is_known || wants_continue || left > WEFT_DISCARD_MAX ||
+    if (c->must_close || c->server->stop_stage >= WEFT_DRAINING || !is_known || wants_continue || left > WEFT_DISCARD_MAX ||
         c->is_broken) {
         linger(c);
         return;
@@ -137,8 +137,8 @@ static void become_idle(weft_connection *c)
 {
     if (c->input.store)
         weft_input_free(&c->input);
-    if (c->has_served && c->server->stop_stage != WEFT_SERVING)
-        weft_connection_close(c, false);
+    if (c->has_served && c->server->stop_stage >= WEFT_DRAINING)
+        linger(c);
     else
         weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
 }
@@ -183,7 +183,7 @@ static weft_request *begin_request(weft_connection *c, size_t head_size)
     c->request = req;
     set_state(c, WEFT_CONNECTION_HANDLING);
     weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
-    if (!req->head.keep_alive || c->server->stop_stage != WEFT_SERVING)
+    if (!req->head.keep_alive || c->server->stop_stage >= WEFT_DRAINING)
         c->must_close = true;
     status = weft_request_route(req);
     if (status == 0)
@@ -438,14 +438,37 @@ void weft_connection_start(weft_connection *c)
         weft_connection_close(c, true);
 }
 
-void weft_connection_drain(weft_connection *c)
+bool weft_connection_drain(weft_connection *c)
 {
-    bool is_cancelling = c->server->stop_stage == WEFT_CANCELLING;
-    bool is_idle = c->state == WEFT_CONNECTION_IDLE && (c->has_served || is_cancelling);
     if (c->state == WEFT_CONNECTION_HANDLING)
         c->must_close = true;
-    else if ((is_idle || (c->state == WEFT_CONNECTION_HEAD && is_cancelling)) && c->discard == 0 && c->transport.queued == 0)
-        weft_connection_close(c, false);
+    else if (c->state == WEFT_CONNECTION_HEAD || (c->state == WEFT_CONNECTION_IDLE && !c->has_served))
+        weft_server_set_phase(c->server, c, c->phase); /* its time begins now */
+    else if (c->state == WEFT_CONNECTION_IDLE && c->discard > 0)
+        linger(c);
+    else /* one that still sends, or has more requests unread, goes on when all is sent */
+        return c->state == WEFT_CONNECTION_IDLE && c->transport.queued == 0;
+    return false;
+}
+
+/* An idle connection's turn to be closed; one with unread bytes gets them answered first. */
+static void leave(weft_connection *c)
+{
+    if (weft_transport_has_unread(&c->transport)) {
+        weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
+        return;
+    }
+    linger(c);
+    if (c->phase == WEFT_PHASE_LINGER)
+        weft_server_set_phase(c->server, c, WEFT_PHASE_LEFT);
+}
+
+void weft_connection_cancel(weft_connection *c)
+{
+    if (c->state == WEFT_CONNECTION_HEAD)
+        refuse(c, unread(c), 503, "the server stops");
+    else if (c->state == WEFT_CONNECTION_IDLE)
+        leave(c);
 }
 
 void weft_connection_expire(weft_connection *c)
@@ -465,6 +488,9 @@ void weft_connection_expire(weft_connection *c)
             weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE); /* it still reads its reply */
         else
             weft_connection_close(c, false);
+        break;
+    case WEFT_PHASE_LEAVING:
+        leave(c);
         break;
     default:
         weft_connection_close(c, false);

@@ -77,8 +77,12 @@ void weft_connection_start(weft_connection *c);
 /* Ends it at once; `resets` with a reset. Its request, if any, is cancelled. */
 void weft_connection_close(weft_connection *c, bool resets);
 
-/* The server drains: ends it if it is idle and has been served. It cancels: ends it if it has no request. */
-void weft_connection_drain(weft_connection *c);
+/* The server drains: the present request, or the first, is its last. True if it is idle: then it is to be put into
+ * WEFT_PHASE_LEAVING. */
+bool weft_connection_drain(weft_connection *c);
+
+/* The server cancels: ends it if no request is being handled. */
+void weft_connection_cancel(weft_connection *c);
 
 /* Its phase has lasted too long. */
 void weft_connection_expire(weft_connection *c);

@@ -59,16 +59,27 @@ static bool apply_port(struct settings *s, const char *value)
     return add_listen(s, s->port_address);
 }
 
-static bool apply_drain(struct settings *s, const char *value)
+/* 0 in an option is the default: "at once" is a millisecond. */
+static bool parse_seconds(const char *text, weft_duration *ret_duration)
 {
     char *end;
     errno = 0;
-    double seconds = *value >= '0' && *value <= '9' ? strtod(value, &end) : -1;
+    double seconds = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
     if (seconds < 0 || *end || errno || seconds > 86400)
         return false;
     weft_duration d = (weft_duration)(seconds * (double)WEFT_SECOND);
-    s->options.drain = d > 0 ? d : WEFT_MILLISECOND; /* 0 in an option is the default: "at once" is a millisecond */
+    *ret_duration = d > 0 ? d : WEFT_MILLISECOND;
     return true;
+}
+
+static bool apply_announce(struct settings *s, const char *value)
+{
+    return parse_seconds(value, &s->options.announce);
+}
+
+static bool apply_drain(struct settings *s, const char *value)
+{
+    return parse_seconds(value, &s->options.drain);
 }
 
 static bool apply_level(struct settings *s, const char *value)
@@ -117,6 +128,8 @@ static const struct flag {
     { "--listen", "WEFT_LISTEN", "ADDR:PORT",
       "listen there; may be repeated: 127.0.0.1:8080, [::1]:8080, :8080 (everywhere), unix:PATH", apply_listen },
     { "--port", "WEFT_PORT", "N", "listen on this port everywhere (8080; 0: any free one)", apply_port },
+    { "--announce", "WEFT_ANNOUNCE", "SECONDS", "when stopping, say so on /readyz for so long before the door is closed (0)",
+      apply_announce },
     { "--drain", "WEFT_DRAIN", "SECONDS", "when stopping, let requests in flight take so long (15)", apply_drain },
     { "--log-level", "WEFT_LOG_LEVEL", "LEVEL", "error, warning, info or debug (info)", apply_level },
     { "--access-log", "WEFT_ACCESS_LOG", "FILE", "append a record of each request to it (-: standard output)",

@@ -125,7 +125,7 @@ int weft_reply_begin(weft_request *req, int status, weft_bytes type, enum weft_r
     req->reply = WEFT_REPLY_WHOLE;
     req->status = status;
     c->server->counts.replies++;
-    if (framing == WEFT_FRAMING_CLOSE || c->server->stop_stage != WEFT_SERVING)
+    if (framing == WEFT_FRAMING_CLOSE || c->server->stop_stage >= WEFT_DRAINING)
         c->must_close = true;
     write_head(c, &(struct head){
                       .status = status,

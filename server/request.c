@@ -161,6 +161,8 @@ static void seal(weft_request *req, int rc)
     weft_server *server = req->connection->server;
     if (rc == WEFT_ECANCELED && server->stop_stage == WEFT_CANCELLING)
         server->counts.cancelled++;
+    else if (server->stop_stage >= WEFT_DRAINING)
+        server->counts.drained++;
     if (req->reply == WEFT_REPLY_STREAM && !weft_reply_end_stream(req, rc))
         cut(req);
     if (req->reply != WEFT_REPLY_NONE) {
@@ -206,8 +208,6 @@ void weft_request_run(weft_request *req)
     req->is_open = false;
     if (t->deferred)
         weft_task_run_deferred(t);
-    if (server->stop_stage != WEFT_SERVING)
-        server->counts.drained++;
 }
 
 void weft_request_on_gone(weft_request *req)

@@ -17,7 +17,10 @@ enum {
     CONNECTIONS_PER_CHUNK = 64,
     SWEEP_GRAIN = 20, /* milliseconds between two sweeps, at least: deadlines of a crowd are looked at together */
     LINGER_SECONDS = 2,
-    ACCEPT_REST = 4096, /* connections that the kernel has completed when the door closes */
+    LEFT_SECONDS = 1,     /* the same of an idle connection when stopping: all are to be gone 3 s after the signal */
+    LEAVE_AT_MOST = 1500, /* milliseconds over which idle connections are closed, */
+    LEAVE_EACH = 150,     /* or so many microseconds for each of them */
+    ACCEPT_REST = 4096,   /* connections that the kernel has completed when the door closes */
 };
 
 /* ---- the sweep ---- */
@@ -140,7 +143,7 @@ static void on_accepted(void *context, int fd, bool is_tcp)
         return;
     }
     weft_connection_start(c);
-    if (server->connection_count >= server->max_connections)
+    if (server->connection_count >= server->max_connections && server->stop_stage < WEFT_DRAINING)
         pause_accepting(server);
 }
 
@@ -152,11 +155,58 @@ int weft_server_listen(weft_server *server, const char *address)
     return rc;
 }
 
+/* ---- the task that stops it ---- */
+
+struct weft_stop_wait {
+    weft_wait wait;
+    weft_timer timer;
+    weft_server *server;
+    bool until_empty;
+};
+
 static void wake_stopper(weft_server *server)
 {
     if (server->stop_wait)
-        weft_wait_settle(server->stop_wait, 1);
+        weft_wait_settle(&server->stop_wait->wait, 0);
 }
+
+static void wake_in_time(weft_timer *timer)
+{
+    weft_wait_settle(&CONTAINER_OF(timer, struct weft_stop_wait, timer)->wait, 0);
+}
+
+static void withdraw_stopper(weft_wait *wait)
+{
+    struct weft_stop_wait *w = CONTAINER_OF(wait, struct weft_stop_wait, wait);
+    weft_timer_clear(&w->timer);
+    w->server->stop_wait = NULL;
+}
+
+/* The task has the requests' group open, and cancels it: its own waits must not be cut short by that. */
+void weft_server_wait(weft_server *server, const char *what, bool until_empty, weft_duration d)
+{
+    struct weft_stop_wait w = { .wait = WEFT_WAIT(what, server, withdraw_stopper),
+                                .server = server,
+                                .until_empty = until_empty };
+    if (d <= 0 || (until_empty && server->connection_count == 0))
+        return;
+    w.wait.is_uncut = true;
+    weft_timer_init(&w.timer, wake_in_time);
+    if (d != WEFT_NO_LIMIT)
+        weft_timer_set(&server->loop->wheel, &w.timer, weft_tick_of(weft_loop_deadline(server->loop, d)));
+    server->stop_wait = &w;
+    weft_wait_park(&w.wait);
+}
+
+void weft_server_stop(weft_server *server, enum weft_stop_stage stage)
+{
+    if (stage <= server->stop_stage)
+        return;
+    server->stop_stage = stage;
+    wake_stopper(server);
+}
+
+/* ---- connections that end ---- */
 
 void weft_server_free_connection(weft_server *server, weft_connection *c)
 {
@@ -173,9 +223,9 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     server->connection_count--;
     if (server->connection_count < server->max_connections - server->max_connections / 4)
         server->limit_is_said = false; /* not at each that comes and goes at the limit */
-    if (server->connection_count == 0)
+    if (server->connection_count == 0 && server->stop_wait && server->stop_wait->until_empty)
         wake_stopper(server);
-    if (!server->accepts_paused || server->stop_stage != WEFT_SERVING)
+    if (!server->accepts_paused || server->stop_stage >= WEFT_DRAINING)
         return;
     server->accepts_paused = false;
     for (size_t i = 0; i < server->listener_count; i++)
@@ -209,6 +259,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     server->phase_limits[WEFT_PHASE_HEAD] = settings->head_timeout;
     server->phase_limits[WEFT_PHASE_BODY] = settings->body_timeout;
     server->phase_limits[WEFT_PHASE_LINGER] = LINGER_SECONDS * WEFT_SECOND;
+    server->phase_limits[WEFT_PHASE_LEFT] = LEFT_SECONDS * WEFT_SECOND;
     weft_timer_init(&server->sweep, sweep);
     weft_group_open(&server->requests);
     weft_app_hold(app);
@@ -218,49 +269,87 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     return 0;
 }
 
-/* They are taken out of the server first: accepting the rest may reach the limit of connections, which pauses all listeners
- * that are there; and weft_app_port asks from other threads. */
-static void close_listeners(weft_server *server, bool accept_rest)
+static void close_listeners(weft_server *server)
 {
-    pthread_mutex_lock(&server->app->lock);
+    pthread_mutex_lock(&server->app->lock); /* another thread may ask for a port */
     size_t count = server->listener_count;
     server->listener_count = 0;
     pthread_mutex_unlock(&server->app->lock);
-    for (size_t i = 0; i < count; i++) {
-        if (accept_rest)
-            weft_listener_accept_rest(server->listeners[i], ACCEPT_REST);
+    for (size_t i = 0; i < count; i++)
         weft_listener_close(server->listeners[i]);
+}
+
+/* ---- stopping ---- */
+
+void weft_server_bar(weft_server *server)
+{
+    for (size_t i = 0; i < server->listener_count; i++) {
+        char url[WEFT_LISTENER_URL_MAX];
+        int rc = weft_listener_bar(server->listeners[i]);
+        if (rc < 0)
+            weft_log(WEFT_LOG_DEBUG, "%s: the filter that turns new connections away is refused (%s): some may be reset",
+                     weft_listener_url(server->listeners[i], url, sizeof url), weft_strerror(rc));
     }
 }
 
-static void drain_connections(weft_server *server)
+void weft_server_close_door(weft_server *server)
 {
-    weft_list all;
-    weft_list_move(&all, &server->connections);
+    for (size_t i = 0; i < server->listener_count; i++)
+        weft_listener_accept_rest(server->listeners[i], ACCEPT_REST);
+    close_listeners(server);
+}
+
+/* The turns of idle connections: the i-th of them leaves at the i-th part of the time. */
+static void set_turns(weft_server *server, weft_list *idle, size_t count)
+{
+    weft_duration most = LEAVE_AT_MOST * WEFT_MILLISECOND, all = (weft_duration)count * LEAVE_EACH * WEFT_MICROSECOND;
+    weft_duration now = server->loop->now, each = (all < most ? all : most) / (weft_duration)(count ? count : 1);
     weft_list *node;
-    while ((node = weft_list_shift(&all))) {
-        weft_connection *c = CONTAINER_OF(node, weft_connection, all);
-        weft_list_append(&server->connections, node);
-        weft_connection_drain(c);
-        if (c->phase == WEFT_PHASE_IDLE && server->stop_stage == WEFT_DRAINING)
-            weft_server_set_phase(server, c, WEFT_PHASE_IDLE); /* a fresh one: its time begins now */
+    for (weft_duration turn = now; (node = weft_list_shift(idle)); turn += each) {
+        weft_connection *c = CONTAINER_OF(node, weft_connection, timed);
+        c->phase = WEFT_PHASE_LEAVING; /* whose limit is 0: it is due at its `since` */
+        c->since = turn;
+        weft_list_append(&server->phases[WEFT_PHASE_LEAVING], node);
     }
+    if (count > 0)
+        weft_server_sweep_by(server, now);
 }
 
 void weft_server_drain(weft_server *server)
 {
+    const struct weft_settings *s = &server->app->settings;
+    weft_list all, idle;
+    weft_list *node;
+    size_t idle_count = 0;
     weft_server_stop(server, WEFT_DRAINING);
-    close_listeners(server, true);
-    server->phase_limits[WEFT_PHASE_IDLE] = server->app->settings.fresh_connection;
-    (void)!weft_sleep(WEFT_MILLISECOND); /* a turn of the loop: what has come already is read, and its sender is not idle */
-    drain_connections(server);
+    server->phase_limits[WEFT_PHASE_IDLE] = s->fresh_connection;
+    if (s->fresh_connection < s->head_timeout)
+        server->phase_limits[WEFT_PHASE_HEAD] = s->fresh_connection;
+    weft_list_init(&idle);
+    weft_list_move(&all, &server->connections);
+    while ((node = weft_list_shift(&all))) {
+        weft_connection *c = CONTAINER_OF(node, weft_connection, all);
+        weft_list_append(&server->connections, node);
+        if (!weft_connection_drain(c))
+            continue;
+        weft_server_set_phase(server, c, WEFT_PHASE_NONE);
+        weft_list_append(&idle, &c->timed);
+        idle_count++;
+    }
+    set_turns(server, &idle, idle_count);
 }
 
 void weft_server_cancel(weft_server *server)
 {
+    weft_list all;
+    weft_list *node;
     weft_server_stop(server, WEFT_CANCELLING);
     weft_group_cancel(&server->requests);
-    drain_connections(server);
+    weft_list_move(&all, &server->connections);
+    while ((node = weft_list_shift(&all))) {
+        weft_list_append(&server->connections, node);
+        weft_connection_cancel(CONTAINER_OF(node, weft_connection, all));
+    }
 }
 
 void weft_server_cut(weft_server *server)
@@ -273,67 +362,22 @@ void weft_server_cut(weft_server *server)
         weft_list_append(&server->connections, node);
         if (c->state == WEFT_CONNECTION_CLOSING)
             continue;
-        server->counts.cut++;
-        weft_connection_close(c, true);
+        bool has_said_all = c->state == WEFT_CONNECTION_LINGER && c->transport.queued == 0;
+        if (!has_said_all)
+            server->counts.cut++;
+        weft_connection_close(c, !has_said_all);
     }
-}
-
-struct stopper {
-    weft_wait wait;
-    weft_timer timer;
-};
-
-static void end_stopper(weft_timer *timer)
-{
-    weft_wait_settle(&CONTAINER_OF(timer, struct stopper, timer)->wait, 0);
-}
-
-static void withdraw_stopper(weft_wait *wait)
-{
-    weft_timer_clear(&CONTAINER_OF(wait, struct stopper, wait)->timer);
-    ((weft_server *)(uintptr_t)wait->on)->stop_wait = NULL;
-}
-
-/* Not to be cut short, and with a timer of its own in place of a scope: the task that waits here is inside the group that the
- * stop cancels, in the end through all shields. */
-void weft_server_wait_empty(weft_server *server, weft_duration d)
-{
-    weft_loop *loop = server->loop;
-    enum weft_stop_stage stage = server->stop_stage;
-    weft_duration deadline = weft_loop_deadline(loop, d);
-    bool is_late = false;
-    while (!is_late && server->stop_stage == stage && (server->connection_count > 0 || stage == WEFT_SERVING)) {
-        struct stopper stopper = { .wait = WEFT_WAIT("end of the connections", server, withdraw_stopper) };
-        stopper.wait.is_uncut = true;
-        weft_timer_init(&stopper.timer, end_stopper);
-        if (deadline != WEFT_NO_LIMIT)
-            weft_timer_set(&loop->wheel, &stopper.timer, weft_tick_of(deadline));
-        server->stop_wait = &stopper.wait;
-        is_late = weft_wait_park(&stopper.wait) == 0;
-    }
-}
-
-void weft_server_stop(weft_server *server, enum weft_stop_stage stage)
-{
-    if (stage <= server->stop_stage)
-        return;
-    server->stop_stage = stage;
-    wake_stopper(server);
 }
 
 void weft_server_close(weft_server *server)
 {
     weft_loop *loop = server->loop;
-    close_listeners(server, false);
+    close_listeners(server);
     weft_group_cancel(&server->requests);
     weft_group_join(&server->requests);
     weft_server_stop(server, WEFT_CANCELLING);
     weft_server_cut(server);
-    WEFT_SHIELD (closing, WEFT_NO_LIMIT) {
-        weft_server_wait_empty(server, WEFT_NO_LIMIT); /* closed events come in the next turns */
-    }
-    if (server->supervisor)
-        weft_supervisor_end(server->supervisor); /* only now: its clock also ends a handler that heeds nothing */
+    weft_server_wait(server, "end of the connections", true, WEFT_NO_LIMIT); /* closed events come in the next turns */
     weft_timer_clear(&server->sweep);
     loop->after_task = NULL;
     loop->server = NULL;

@@ -28,20 +28,22 @@ enum {
 
 /* The phases that have a time limit. */
 enum weft_phase {
-    WEFT_PHASE_NONE,   /* a handler works */
-    WEFT_PHASE_IDLE,   /* between requests */
-    WEFT_PHASE_HEAD,   /* a head has begun: absolute */
-    WEFT_PHASE_BODY,   /* a body is awaited: from its last byte */
-    WEFT_PHASE_LINGER, /* closed by us, waiting for the peer's end: absolute */
+    WEFT_PHASE_NONE,    /* a handler works */
+    WEFT_PHASE_IDLE,    /* between requests */
+    WEFT_PHASE_HEAD,    /* a head has begun: absolute */
+    WEFT_PHASE_BODY,    /* a body is awaited: from its last byte */
+    WEFT_PHASE_LINGER,  /* closed by us, waiting for the peer's end: absolute */
+    WEFT_PHASE_LEAVING, /* draining, and idle: until its turn to be closed */
+    WEFT_PHASE_LEFT,    /* draining: an idle one that was closed by us, waiting for the peer's end: absolute */
     WEFT_PHASES
 };
 
 /* How a stop goes on; it only ever grows. */
-enum weft_stop_stage { WEFT_SERVING, WEFT_DRAINING, WEFT_CANCELLING };
+enum weft_stop_stage { WEFT_SERVING, WEFT_ANNOUNCING, WEFT_DRAINING, WEFT_CANCELLING };
 
 struct weft_server_counts {
     uint64_t accepted, requests, replies;
-    uint64_t drained;   /* finished after the stop began */
+    uint64_t drained;   /* finished while draining or cancelling, and not cancelled */
     uint64_t cancelled; /* requests that ended because they were cancelled by the stop */
     uint64_t cut;       /* connections reset at the end of the stop */
 };
@@ -71,7 +73,7 @@ typedef struct weft_server {
     char date_line[WEFT_DATE_LINE + 1];
 
     enum weft_stop_stage stop_stage;
-    weft_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
+    struct weft_stop_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
     struct weft_server_counts counts;
     struct weft_supervisor *supervisor;
     struct weft_access_log *access_log; /* NULL: off */
@@ -84,17 +86,25 @@ int weft_server_open(weft_server **ret_server, weft_app *app);
 /* Listens on an address of the app; accepts from the next turn on. 0 or -errno. */
 int weft_server_listen(weft_server *server, const char *address);
 
-/* May wait. From now on no connection comes in; each gets its present request answered, and is closed. */
+/* Bars every door, so that no connection is begun any more; those that the kernel has begun are still accepted. */
+void weft_server_bar(weft_server *server);
+
+/* Accepts what the kernel has completed, and closes the listening sockets. */
+void weft_server_close_door(weft_server *server);
+
+/* From now on each connection gets its present request answered, or, if it had none yet, its first, and is closed. Idle ones
+ * are closed by and by. */
 void weft_server_drain(weft_server *server);
 
-/* Cancels every request, and ends connections that have none. */
+/* Cancels every request, and ends the connections that have none. */
 void weft_server_cancel(weft_server *server);
 
-/* Resets every connection that is left. */
+/* Resets every connection that is left, but for those that only wait for their peer's end. */
 void weft_server_cut(weft_server *server);
 
-/* May wait. Until no connection is left, or `d` has passed, or a higher stage is asked for. */
-void weft_server_wait_empty(weft_server *server, weft_duration d);
+/* May wait, and is never cut short. Until `d` has passed, a higher stage is reached, or, if `until_empty`, no connection is
+ * left. */
+void weft_server_wait(weft_server *server, const char *what, bool until_empty, weft_duration d);
 
 /* Takes the stop to a stage, from the loop's thread; wakes who waits. */
 void weft_server_stop(weft_server *server, enum weft_stop_stage stage);

@@ -133,6 +133,7 @@ typedef struct weft_app_options {
     bool log_level_is_set;
     bool debug;                       /* checks that cost time, and more words in the log */
     int max_connections;              /* default: 0.9 of the limit on open files, less 64 */
+    weft_duration announce;           /* stopping: how long weft_stopping() is true before the door is closed (0) */
     weft_duration drain;              /* stopping: how long requests in flight may take (15 s) */
     weft_duration fresh_connection;   /* stopping: for the one request of a connection that was just accepted (5 s) */
     weft_duration cancel;             /* stopping: after that, for tasks to end once cancelled (5 s) */

@@ -43,6 +43,7 @@ typedef struct weft_transport_ops {
     int64_t (*try_send)(weft_transport *t, const struct iovec *parts, int count);
     int (*queue)(weft_transport *t, const struct iovec *parts, int count, size_t skip);
     size_t (*unsent)(const weft_transport *t);
+    bool (*has_unread)(const weft_transport *t);
     int (*shutdown)(weft_transport *t);
     void (*close)(weft_transport *t, bool resets);
     const char *(*peer)(const weft_transport *t, char *buf, size_t size);
@@ -112,6 +113,12 @@ int weft_transport_send(weft_transport *t, const struct iovec *parts, int count)
 static inline size_t weft_transport_unsent(const weft_transport *t)
 {
     return t->queued ? t->ops->unsent(t) : 0;
+}
+
+/* Are there bytes of the peer's that no input event has brought yet? A system call. To close then would reset the peer. */
+static inline bool weft_transport_has_unread(const weft_transport *t)
+{
+    return t->ops->has_unread(t);
 }
 
 /* Ends our direction once the queue is sent; later sends are -EPIPE. Idempotent. 0 or -errno (-ENOTCONN after a reset). */

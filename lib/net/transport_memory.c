@@ -227,6 +227,11 @@ static size_t unsent(const weft_transport *t)
     return t->queued;
 }
 
+static bool has_unread(const weft_transport *t)
+{
+    return taken(end_of(t)) > 0;
+}
+
 static void end_input(struct end *e)
 {
     e->is_over = true;
@@ -379,6 +384,7 @@ static const weft_transport_ops memory_ops = {
     .try_send = try_send,
     .queue = queue,
     .unsent = unsent,
+    .has_unread = has_unread,
     .shutdown = end_direction,
     .close = close_end,
     .peer = peer,

@@ -333,6 +333,12 @@ static size_t unsent(const weft_transport *t)
     return tail ? t->queued - tail->next->batch_size + uv_stream_get_write_queue_size(stream_of(t)) : 0;
 }
 
+static bool has_unread(const weft_transport *t)
+{
+    char byte;
+    return recv(fd_of(t), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static int end_direction(weft_transport *t)
 {
     if (t->is_shut)
@@ -382,6 +388,7 @@ static const weft_transport_ops uv_ops = {
     .try_send = try_send,
     .queue = queue,
     .unsent = unsent,
+    .has_unread = has_unread,
     .shutdown = end_direction,
     .close = close_handle,
     .peer = peer,

@@ -77,8 +77,10 @@ static bool tell(weft_supervisor *s)
 
 static void count_request(weft_supervisor *s)
 {
-    if (++s->count == 1)
-        s->ends = weft_clock_add(weft_clock_monotonic(), s->options.limit);
+    s->count++;
+    weft_duration ends = weft_clock_add(weft_clock_monotonic(), s->count == 1 ? s->options.limit : s->options.hurry_limit);
+    if (ends < s->ends)
+        s->ends = ends;
     if (s->count < 3)
         return;
     SAY("weft: asked to stop for the third time: exits at once\n");

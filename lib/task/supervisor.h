@@ -17,7 +17,8 @@ enum { WEFT_EXIT_CUT = 75 };
 typedef struct weft_supervisor weft_supervisor;
 
 struct weft_supervisor_options {
-    weft_duration limit; /* from the first request to stop until the process is ended */
+    weft_duration limit;       /* from the first request to stop until the process is ended, */
+    weft_duration hurry_limit; /* and from the second, if that is sooner */
     /* On the loop's thread, outside any task: the how-manieth request to stop it is, 1 or 2. A third ends the process. */
     void (*stop)(void *context, int count);
     void *context;
