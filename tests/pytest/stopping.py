@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-PROGRAM = os.environ.get('WEFT_STOPPER', 'build/tests/pytest/stopper')
+PROGRAM = os.path.join(os.environ.get('WEFT_BUILD', 'build'), 'tests/pytest/stopper')
 
 
 def until(condition, seconds=10):

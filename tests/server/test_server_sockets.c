@@ -106,7 +106,8 @@ static int limit_is_met_by_the_rest(void *arg)
     weft_server *server = harness_open(app);
     WEFT_CHECK(weft_server_listen(server, "127.0.0.1:0") == 0 && weft_server_listen(server, "127.0.0.1:0") == 0);
     int fd = connect_to(weft_listener_port(server->listeners[1]));
-    weft_server_drain(server); /* no turn of the loop before it */
+    weft_server_drain(server);
+    weft_server_close_door(server); /* no turn of the loop before it */
     WEFT_CHECK(server->counts.accepted == 1);
     WEFT_CHECK(write(fd, "GET / HTTP/1.0\r\n\r\n", 18) == 18);
     WEFT_CHECK(weft_sleep(50 * MS) == 0);

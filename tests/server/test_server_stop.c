@@ -96,8 +96,10 @@ static int requests_in_flight_finish(void)
     settle();
     CHECK_GOT(&idle, FRONT);
     weft_server_drain(server);
-    settle();
-    WEFT_CHECK(idle.has_ended && idle.error == 0 && server->connection_count == 3);
+    pass(100 * MS);
+    WEFT_CHECK(idle.has_ended && idle.error == 0 && server->connection_count == 4); /* it waits for the client's end */
+    pass(1100 * MS);
+    WEFT_CHECK(server->connection_count == 3); /* for a second */
     WEFT_CHECK(!sleeping.has_ended && !uploading.has_ended && !half.has_ended);
     pass(SECOND);
     client_send(&uploading, TEXT("cd"));
@@ -132,7 +134,7 @@ static int fresh_connections(void)
     settle();
     CHECK_GOT(&asks, FRONT_CLOSE);
     WEFT_CHECK(asks.has_ended && !silent.has_ended);
-    weft_server_wait(server, "end of the connections", true, 10 * SECOND); /* linger and all */
+    weft_server_wait(server, "end", true, 10 * SECOND); /* linger and all */
     WEFT_CHECK(weft_now() - began < 7200 * MS && server->connection_count == 0);
     WEFT_CHECK(silent.has_ended && silent.got_size == 0 && silent.error == 0);
     client_close(&asks, false);
@@ -230,11 +232,11 @@ static int cancelled_requests_are_answered(void)
     }
     pass(1500 * MS);
     weft_server_drain(server);
-    weft_server_wait(server, "end of the connections", true, 3 * SECOND);
+    weft_server_wait(server, "end", true, 3 * SECOND);
     WEFT_CHECK(server->connection_count == 4);
     weft_duration began = weft_now();
     weft_server_cancel(server);
-    weft_server_wait(server, "end of the connections", true, 10 * SECOND);
+    weft_server_wait(server, "end", true, 10 * SECOND);
     WEFT_CHECK(weft_now() - began < 2200 * MS && server->connection_count == 0);
     for (size_t i = 0; i < 3; i++)
         CHECK_GOT(&c[i], CANCELLED);
@@ -262,6 +264,8 @@ static int cancelling_ends_connections_without_requests(void)
     WEFT_CHECK(server->connection_count == 2);
     weft_server_cancel(server);
     settle();
+    WEFT_CHECK(fresh.has_ended && fresh.got_size == 0 && half.has_ended && client_got_one(&half, 503));
+    weft_server_wait(server, "end", true, 3 * SECOND); /* for the clients' ends */
     WEFT_CHECK(server->connection_count == 0 && server->counts.cut == 0 && server->counts.cancelled == 0);
     client_close(&fresh, false);
     client_close(&half, false);
@@ -278,7 +282,7 @@ static int shields_hold_until_the_hard_reason(void)
     weft_server_drain(server);
     weft_server_cancel(server);
     weft_duration began = weft_now();
-    weft_server_wait(server, "end of the connections", true, 3 * SECOND);
+    weft_server_wait(server, "end", true, 3 * SECOND);
     WEFT_CHECK(server->connection_count == 1 && seen.rc == 0 && seen.rc2 == 0);
     weft_group_cancel_hard(&server->requests);
     settle();
@@ -314,16 +318,16 @@ static int the_stop_can_wait_in_its_own_group(void)
     client_send(&stubborn, TEXT(GET("/stubborn")));
     settle();
     weft_server_drain(server);
-    weft_server_wait(server, "end of the connections", true, SECOND);
+    weft_server_wait(server, "end", true, SECOND);
     weft_duration began = weft_now();
     weft_server_cancel(server);
-    weft_server_wait(server, "end of the connections", true, 3 * SECOND);
+    weft_server_wait(server, "end", true, 3 * SECOND);
     WEFT_CHECK(weft_now() - began == 3 * SECOND && seen.rc == 0 && client_got_one(&c, 200));
     weft_group_cancel_hard(&server->requests);
-    weft_server_wait(server, "end of the connections", true, 3 * SECOND);
+    weft_server_wait(server, "end", true, 3 * SECOND);
     WEFT_CHECK(weft_now() - began == 6 * SECOND && server->connection_count == 1 && server->counts.cut == 0);
     weft_server_cut(server);
-    weft_server_wait(server, "end of the connections", true, WEFT_MINUTE);
+    weft_server_wait(server, "end", true, WEFT_MINUTE);
     WEFT_CHECK(weft_now() - began < 20 * SECOND && server->connection_count == 0 && server->counts.cut == 1);
     weft_server_close(server);
     client_close(&c, false);
@@ -347,7 +351,7 @@ static int cut_connections(void)
     weft_server_drain(server);
     weft_server_cancel(server);
     weft_group_cancel_hard(&server->requests);
-    weft_server_wait(server, "end of the connections", true, 5 * SECOND);
+    weft_server_wait(server, "end", true, 5 * SECOND);
     WEFT_CHECK(server->connection_count == 2);
     weft_server_cut(server);
     settle();
