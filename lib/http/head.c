@@ -22,8 +22,7 @@
 typedef struct parse {
     weft_http_head *head;
     const char *data;
-    int field_max;
-    int field_count;
+    weft_http_field *field, *fields_end; /* the next one to fill in; behind the table */
     const char *target;
     size_t target_size;
     bool is_complete; /* on_headers_complete has been called; what llhttp knew then: */
@@ -53,11 +52,12 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t size)
 static int on_header_field(llhttp_t *llhttp, const char *at, size_t size)
 {
     parse *p = llhttp->data;
-    if (p->field_count >= p->field_max)
+    weft_http_field *field = p->field;
+    if (field == p->fields_end)
         return -1;
-    uint16_t name = (uint16_t)(at - p->data);
-    uint16_t end = (uint16_t)((size_t)name + size);
-    p->head->fields[p->field_count++] = (weft_http_field){ .name = name, .name_size = (uint16_t)size, .value = end };
+    p->field = field + 1;
+    size_t name = (size_t)(at - p->data);
+    *field = (weft_http_field){ .name = (uint16_t)name, .name_size = (uint16_t)size, .value = (uint16_t)(name + size) };
     return 0;
 }
 
@@ -66,9 +66,9 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t size)
     parse *p = llhttp->data;
     if (size == 0)
         return 0; /* stays at the end of the name */
-    weft_http_field *field = p->field_count > 0 ? &p->head->fields[p->field_count - 1] : NULL;
-    if (!field || field->value_size > 0)
+    if (p->field == p->head->fields || p->field[-1].value_size > 0)
         return -1;
+    weft_http_field *field = p->field - 1;
     field->value = (uint16_t)(at - p->data);
     field->value_size = (uint16_t)size;
     return 0;
@@ -273,14 +273,12 @@ static inline void note_field(weft_http_head *head, framing *f, const weft_http_
 /* Ends the texts of each field, and notes those that matter here. */
 static void read_fields(weft_http_head *head, framing *f)
 {
-    for (unsigned i = 0; i < head->field_count; i++) {
-        weft_http_field *field = &head->fields[i];
-        char *name = head->data + field->name;
-        char *value = head->data + field->value;
+    char *data = head->data;
+    for (weft_http_field *field = head->fields, *end = field + head->field_count; field < end; field++) {
+        char *name = data + field->name, *value = data + field->value;
         size_t size = field->value_size;
         while (size > 0 && (value[size - 1] == ' ' || value[size - 1] == '\t'))
-            size--;
-        field->value_size = (uint16_t)size;
+            field->value_size = (uint16_t)--size;
         name[field->name_size] = '\0';
         value[size] = '\0';
         note_field(head, f, field, name, value);
@@ -380,14 +378,12 @@ int weft_http_head_parse(weft_http_head *head, weft_arena *arena, char *data, si
     *head = (weft_http_head){ .data = data, .content_length = -1 };
     if (size > WEFT_HTTP_HEAD_MAX)
         return refuse(head, 431, "a head beyond measure");
-    if (field_count > 0) {
-        head->fields = weft_arena_alloc(arena, (size_t)field_count * sizeof(*head->fields));
-        if (!head->fields)
-            return -ENOMEM;
-    }
+    head->fields = weft_arena_alloc(arena, (size_t)field_count * sizeof(*head->fields)); /* not NULL for 0 either */
+    if (!head->fields)
+        return -ENOMEM;
     char *line = size > 0 && data[0] == '\r' ? data + 2 : data; /* the CRLF that may come before a request */
     const char *end = data + size;
-    parse p = { .head = head, .data = data, .field_max = field_count };
+    parse p = { .head = head, .data = data, .field = head->fields, .fields_end = head->fields + field_count };
     llhttp_t llhttp;
     llhttp_init(&llhttp, HTTP_REQUEST, &settings);
     llhttp.data = &p;
@@ -396,7 +392,7 @@ int weft_http_head_parse(weft_http_head *head, weft_arena *arena, char *data, si
         return refuse_by_line(head, line, end, error == HPE_OK ? "no whole head" : llhttp_get_error_reason(&llhttp));
     if (UNLIKELY(!read_line(head, &p, line, end)))
         return refuse_by_line(head, line, end, "a malformed request line");
-    if (UNLIKELY(p.field_count != field_count || llhttp_get_error_pos(&llhttp) != end))
+    if (UNLIKELY(p.field != p.fields_end || llhttp_get_error_pos(&llhttp) != end))
         return refuse(head, 400, "a head that is read in two ways");
     head->field_count = (uint16_t)field_count;
     framing f = { 0 };

@@ -12,7 +12,7 @@
 #error "to be compiled with -msse4.2"
 #endif
 
-#include "llhttp_sse42_names.h"
+#include <llhttp_sse42_names.h>
 
 #include <llhttp.c>
 
