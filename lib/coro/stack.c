@@ -48,10 +48,11 @@ static unsigned class_of(size_t size)
 {
     if (size == 0)
         size = WEFT_STACK_DEFAULT;
-    unsigned index = 0;
-    while (index < WEFT_STACK_CLASSES - 1 && (WEFT_STACK_MIN << index) < size)
-        index++;
-    return index;
+    if (size <= WEFT_STACK_MIN)
+        return 0;
+    if (size > WEFT_STACK_MAX)
+        size = WEFT_STACK_MAX;
+    return (unsigned)(__builtin_clzl(WEFT_STACK_MIN - 1) - __builtin_clzl(size - 1)); /* the next power of two */
 }
 
 static struct weft_stack_slab *add_slab(struct weft_stack_class *class, size_t stack_size)
