@@ -117,7 +117,7 @@ static void retire(weft_task *t)
     weft_loop *loop = t->loop;
     weft_stack_give(&loop->stacks, t->coro.stack);
     if (!weft_timer_is_set(&loop->trim) && !(loop->test && loop->test->is_virtual))
-        weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(loop->now, WEFT_SECOND)));
+        weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(weft_loop_now(loop), WEFT_SECOND)));
     weft_list_unlink(&t->all);
     weft_group_ended(t->group, t);
 }
