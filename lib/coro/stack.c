@@ -46,9 +46,13 @@ void weft_stacks_init(weft_stacks *stacks)
 
 static unsigned class_of(size_t size)
 {
-    size_t above = (size ? size : WEFT_STACK_DEFAULT) - 1;
-    unsigned index = above < WEFT_STACK_MIN ? 0 : (unsigned)(__builtin_clzll(WEFT_STACK_MIN) - __builtin_clzll(above)) + 1;
-    return index < WEFT_STACK_CLASSES ? index : WEFT_STACK_CLASSES - 1;
+    if (size == 0)
+        size = WEFT_STACK_DEFAULT;
+    if (size <= WEFT_STACK_MIN)
+        return 0;
+    if (size > WEFT_STACK_MAX)
+        size = WEFT_STACK_MAX;
+    return (unsigned)(__builtin_clzl(WEFT_STACK_MIN - 1) - __builtin_clzl(size - 1)); /* the next power of two */
 }
 
 static struct weft_stack_slab *add_slab(struct weft_stack_class *class, size_t stack_size)

@@ -83,19 +83,18 @@ static bool is_full(const weft_group *g)
     return g->limit > 0 && own->count + own->promised >= (size_t)g->limit;
 }
 
-static int start(weft_group *g, struct weft_task_spec spec, weft_task **ret_task)
+static int start(weft_group *g, const struct weft_task_spec *spec, weft_task **ret_task)
 {
     int reason = weft_scope_own(&g->scope)->reason;
     if (reason)
         return reason;
-    spec.stack_size = g->stack_size;
-    int rc = spec.copy_size > WEFT_GO_COPY_MAX ? -E2BIG : weft_task_start(g, &spec, ret_task);
+    int rc = spec->copy_size > WEFT_GO_COPY_MAX ? -E2BIG : weft_task_start(g, spec, ret_task);
     if (rc < 0)
         fail(g, rc);
     return rc;
 }
 
-static int start_if_place(weft_group *g, struct weft_task_spec spec, weft_task **ret_task)
+static int start_if_place(weft_group *g, const struct weft_task_spec *spec, weft_task **ret_task)
 {
     if (UNLIKELY(is_full(g)) && !weft_scope_own(&g->scope)->reason) {
         fail(g, -EAGAIN);
@@ -107,9 +106,10 @@ static int start_if_place(weft_group *g, struct weft_task_spec spec, weft_task *
 int weft_go_(weft_group *g, const char *name, const char *file, int line, weft_task_fn *fn, void *arg, size_t copy_size)
 {
     check_open(g, "weft_go");
-    return start_if_place(
-        g, (struct weft_task_spec){ .fn = fn, .arg = arg, .copy_size = copy_size, .name = name, .file = file, .line = line },
-        NULL);
+    struct weft_task_spec spec = {
+        .fn = fn, .arg = arg, .copy_size = copy_size, .stack_size = g->stack_size, .name = name, .file = file, .line = line
+    };
+    return start_if_place(g, &spec, NULL);
 }
 
 struct placer {
@@ -158,9 +158,10 @@ int weft_go_wait_(weft_group *g, const char *name, const char *file, int line, w
             return rc;
         own->promised--;
     }
-    rc = start(
-        g, (struct weft_task_spec){ .fn = fn, .arg = arg, .copy_size = copy_size, .name = name, .file = file, .line = line },
-        NULL);
+    struct weft_task_spec spec = {
+        .fn = fn, .arg = arg, .copy_size = copy_size, .stack_size = g->stack_size, .name = name, .file = file, .line = line
+    };
+    rc = start(g, &spec, NULL);
     if (rc < 0)
         offer_places(g); /* the place was not used */
     return rc;
@@ -180,9 +181,10 @@ int weft_spawn_(weft_task **ret_task, const char *name, const char *file, int li
             break;
         }
     }
-    return start_if_place(
-        g, (struct weft_task_spec){ .fn = fn, .arg = arg, .name = name, .file = file, .line = line, .has_handle = true },
-        ret_task);
+    struct weft_task_spec spec = {
+        .fn = fn, .arg = arg, .stack_size = g->stack_size, .name = name, .file = file, .line = line, .has_handle = true
+    };
+    return start_if_place(g, &spec, ret_task);
 }
 
 /* ---- ending ---- */

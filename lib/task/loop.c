@@ -140,22 +140,27 @@ static void take_yielded(weft_loop *loop)
     weft_list_append_all(&loop->ready, &loop->yielded);
 }
 
-/* Has this turn lasted so long that input waits? In virtual time only switches count, so that a run can be repeated. */
-static bool is_slice_over(const weft_loop *loop)
+/* How long this turn has kept input waiting. In virtual time only switches count, so that a run can be repeated. */
+static weft_duration time_in_turn(const weft_loop *loop)
 {
-    return !is_virtual(loop) && weft_clock_monotonic() - loop->now >= SLICE;
+    return is_virtual(loop) ? 0 : weft_clock_monotonic() - loop->now;
 }
 
 static void run_ready(weft_loop *loop)
 {
+    int unwatched = 1; /* switches until a look at the clock is worth it */
     take_yielded(loop);
     for (int budget = READY_BUDGET; budget > 0; budget--) {
         weft_task *t = next_ready(loop);
         bool is_round = !t;
         if (is_round && weft_list_is_empty(&loop->yielded))
             return;
-        if ((is_round || budget % CLOCK_EVERY == 0) && budget < READY_BUDGET && is_slice_over(loop))
-            return;
+        if (--unwatched < 0 && (is_round || budget % CLOCK_EVERY == 0)) {
+            weft_duration spent = time_in_turn(loop);
+            if (spent >= SLICE)
+                return;
+            unwatched = spent < SLICE / CLOCK_EVERY ? CLOCK_EVERY : 0;
+        }
         if (is_round) {
             take_yielded(loop);
             t = next_ready(loop);

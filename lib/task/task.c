@@ -40,6 +40,16 @@ static void run_task(void *arg)
     weft_coro_end(&loop->home, &t->coro);
 }
 
+/* By blocks: for all of it at once gcc makes a `rep stos`, which costs some 10 ns more. */
+static void clear(weft_task *t)
+{
+    enum { BLOCK = 64, REST = sizeof *t % BLOCK };
+    char *at = (char *)t;
+    for (size_t i = 0; i < sizeof *t / BLOCK; i++, at += BLOCK)
+        memset(at, 0, BLOCK);
+    memset(at, 0, REST);
+}
+
 int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task **ret_task)
 {
     weft_loop *loop = weft_here;
@@ -53,24 +63,22 @@ int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task 
     }
     struct group_own *own = weft_group_own(g);
     const struct scope_own *scope = weft_scope_own(&g->scope);
-    *t = (weft_task){
-        .magic = WEFT_TASK_MAGIC,
-        .state = WEFT_TASK_NEW,
-        .has_handle = spec->has_handle,
-        .is_copied = spec->copy_size > 0,
-        .is_hard = scope->is_hard,
-        .reason = scope->reason,
-        .base_reason = scope->reason,
-        .line = spec->line,
-        .file = spec->file,
-        .name = spec->name,
-        .loop = loop,
-        .group = g,
-        .fn = spec->fn,
-        .arg = spec->arg,
-        .index = own->next_index++,
-        .started = weft_loop_now(loop),
-    };
+    clear(t);
+    t->magic = WEFT_TASK_MAGIC;
+    t->state = WEFT_TASK_NEW;
+    t->has_handle = spec->has_handle;
+    t->is_copied = spec->copy_size > 0;
+    t->is_hard = scope->is_hard;
+    t->reason = t->base_reason = scope->reason;
+    t->line = spec->line;
+    t->file = spec->file;
+    t->name = spec->name;
+    t->loop = loop;
+    t->group = g;
+    t->fn = spec->fn;
+    t->arg = spec->arg;
+    t->index = own->next_index++;
+    t->started = weft_loop_now(loop);
     char *top = stack->top;
     if (spec->copy_size > 0) {
         top -= (spec->copy_size + 15) & ~(size_t)15;
@@ -109,7 +117,7 @@ static void retire(weft_task *t)
     weft_loop *loop = t->loop;
     weft_stack_give(&loop->stacks, t->coro.stack);
     if (!weft_timer_is_set(&loop->trim) && !(loop->test && loop->test->is_virtual))
-        weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(loop->now, WEFT_SECOND)));
+        weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(weft_loop_now(loop), WEFT_SECOND)));
     weft_list_unlink(&t->all);
     weft_group_ended(t->group, t);
 }
