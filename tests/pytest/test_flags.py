@@ -29,8 +29,7 @@ def test_version(start):
 
 @pytest.mark.parametrize('arguments', [
     ['--nonsense'], ['nonsense'], ['--port'], ['--port', ''], ['--port', 'x'], ['--port', '65536'], ['--port', '-1'],
-    ['--port=8080x'],
-    ['--port', '1', '--port', '2'], ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'], ['--log-level', 'loud'],
+    ['--port=8080x'], ['--port', '1', '--port', '2'], ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'], ['--log-level', 'loud'],
     ['--debug=1'], ['--listen'], ['--listen', ''], ['--listen', 'nowhere'], ['--listen', '127.0.0.1:x'],
     ['--listen', '127.0.0.1:70000'], ['--listen', '[::1'], ['--listen', 'unix:'], ['--listen', 'unix:/' + 'x' * 200], ['-h'],
 ], ids=' '.join)
@@ -40,11 +39,9 @@ def test_bad_flags(start, arguments):
     assert (arguments[0].split('=')[0] in lines[0]) and '--help' in lines[0]
 
 
-@pytest.mark.parametrize('variable, value', [('WEFT_PORT', 'x'), ('WEFT_DRAIN', 'x'), ('WEFT_LOG_LEVEL', 'x'),
-                                             ('WEFT_DEBUG', 'x'),
-                                             ('WEFT_LISTEN', 'x')])
-def test_bad_environment(start, variable, value):
-    status, lines, out = ended(start('demo', env={variable: value}))
+@pytest.mark.parametrize('variable', ['WEFT_PORT', 'WEFT_DRAIN', 'WEFT_LOG_LEVEL', 'WEFT_DEBUG', 'WEFT_LISTEN'])
+def test_bad_environment(start, variable):
+    status, lines, out = ended(start('demo', env={variable: 'x'}))
     assert status == 2 and len(lines) == 1 and not out and variable in lines[0]
 
 
@@ -57,7 +54,7 @@ def test_environment(start):
 def test_flags_win_over_the_environment(start):
     demo = start('demo', '--port', '0', '--drain=0.25', env={'WEFT_PORT': '1', 'WEFT_LISTEN': 'nowhere', 'WEFT_DRAIN': '9'})
     demo.wait_log(URL)
-    assert demo.stop() == 0 and 'at most 0.2 s' in demo.log or 'at most 0.3 s' in demo.log
+    assert demo.stop() == 0 and ('at most 0.2 s' in demo.log or 'at most 0.3 s' in demo.log)
 
 
 def test_log_level(start):

@@ -59,7 +59,8 @@ def test_idle_connections_end_without_a_reset(start):
 
 def test_in_flight_is_answered(start):
     demo = started(start)
-    sock = asking(demo, b'/sleep/700', GET % b'/plaintext')
+    ms = b'%d' % int(700 * SLOW)
+    sock = asking(demo, b'/sleep/' + ms, GET % b'/plaintext')
     upload = demo.connect()
     upload.sendall(b'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc')
     time.sleep(0.1)
@@ -68,7 +69,7 @@ def test_in_flight_is_answered(start):
     upload.sendall(b'def')
     shown = read_all(sock)
     assert shown.startswith(b'HTTP/1.1 200 OK\r\n') and b'\r\nConnection: close\r\n' in shown
-    assert shown.endswith(b'\r\n\r\nslept 700 ms\n')
+    assert shown.endswith(b'\r\n\r\nslept ' + ms + b' ms\n')
     assert read_all(upload).endswith(b'\r\n\r\nabcdef')
     sock.close()
     upload.close()
@@ -147,10 +148,11 @@ def test_third_signal_exits(start):
 
 def test_sigquit_lists_the_tasks(start):
     demo = started(start)
-    sock = asking(demo, b'/sleep/1000')
+    ms = b'%d' % int(1000 * SLOW)
+    sock = asking(demo, b'/sleep/' + ms)
     demo.send(signal.SIGQUIT)
     demo.wait_log(r'parked +request /sleep/\{ms\}.*waits for: sleep')
-    assert read_reply(sock)[1] == b'slept 1000 ms\n'
+    assert read_reply(sock)[1] == b'slept ' + ms + b' ms\n'
     assert demo.stop() == 0
 
 

@@ -4,8 +4,8 @@
 
 #include "lib/base/memory.h"
 
-_Thread_local char harness_log[64 * 1024];
-static _Thread_local size_t log_size;
+char harness_log[64 * 1024];
+static size_t log_size;
 
 /* ---- the app ---- */
 
@@ -76,7 +76,7 @@ static void keep_log(void *context, enum weft_log_level level, const char *line,
     log_size += size + 1;
 }
 
-static _Thread_local struct host {
+static struct host {
     weft_app *app;
     weft_server *server;
     weft_task *task;

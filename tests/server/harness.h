@@ -73,7 +73,7 @@ void harness_close_now(weft_server *server);
 void harness_close(weft_server *server);
 
 /* The log since harness_open, each record with its newline; NUL-terminated. */
-extern _Thread_local char harness_log[64 * 1024];
+extern char harness_log[64 * 1024];
 
 typedef struct client {
     weft_transport t;
