@@ -28,8 +28,8 @@ def test_version(start):
 
 
 @pytest.mark.parametrize('arguments', [
-    ['--nonsense'], ['nonsense'], ['--port'], ['--port', ''], ['--port', 'x'], ['--port', '65536'], ['--port', '-1'], ['--port=8080x'],
-    ['--port', '1', '--port', '2'], ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'], ['--log-level', 'loud'],
+    ['--nonsense'], ['nonsense'], ['--port'], ['--port', ''], ['--port', 'x'], ['--port', '65536'], ['--port', '-1'],
+    ['--port=8080x'], ['--port', '1', '--port', '2'], ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'], ['--log-level', 'loud'],
     ['--debug=1'], ['--listen'], ['--listen', ''], ['--listen', 'nowhere'], ['--listen', '127.0.0.1:x'],
     ['--listen', '127.0.0.1:70000'], ['--listen', '[::1'], ['--listen', 'unix:'], ['--listen', 'unix:/' + 'x' * 200], ['-h'],
 ], ids=' '.join)
@@ -39,8 +39,9 @@ def test_bad_flags(start, arguments):
     assert (arguments[0].split('=')[0] in lines[0]) and '--help' in lines[0]
 
 
-@pytest.mark.parametrize('variable, value', [('WEFT_PORT', 'x'), ('WEFT_DRAIN', 'x'), ('WEFT_LOG_LEVEL', 'x'), ('WEFT_DEBUG', 'x'),
-                                             ('WEFT_LISTEN', 'x')])
+@pytest.mark.parametrize('variable, value', [
+    ('WEFT_PORT', 'x'), ('WEFT_DRAIN', 'x'), ('WEFT_LOG_LEVEL', 'x'), ('WEFT_DEBUG', 'x'), ('WEFT_LISTEN', 'x'),
+])
 def test_bad_environment(start, variable, value):
     status, lines, out = ended(start('demo', env={variable: value}))
     assert status == 2 and len(lines) == 1 and not out and variable in lines[0]
@@ -70,7 +71,8 @@ def test_log_level(start):
     assert quiet.stop() == 0 and quiet.log == ''
 
 
-@pytest.mark.parametrize('option', [None, socket.SO_REUSEADDR, socket.SO_REUSEPORT], ids=['plain', 'SO_REUSEADDR', 'SO_REUSEPORT'])
+@pytest.mark.parametrize(
+    'option', [None, socket.SO_REUSEADDR, socket.SO_REUSEPORT], ids=['plain', 'SO_REUSEADDR', 'SO_REUSEPORT'])
 def test_address_in_use(start, option):
     with socket.socket() as other:
         if option:
