@@ -30,8 +30,9 @@ def test_version(start):
 @pytest.mark.parametrize('arguments', [
     ['--nonsense'], ['nonsense'], ['--port'], ['--port', ''], ['--port', 'x'], ['--port', '65536'], ['--port', '-1'],
     ['--port=8080x'], ['--port', '1', '--port', '2'], ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'],
-    ['--log-level', 'loud'], ['--debug=1'], ['--listen'], ['--listen', ''], ['--listen', 'nowhere'], ['--listen', '127.0.0.1:x'],
-    ['--listen', '127.0.0.1:70000'], ['--listen', '[::1'], ['--listen', 'unix:'], ['--listen', 'unix:/' + 'x' * 200], ['-h'],
+    ['--log-level', 'loud'], ['--debug=1'], ['--listen'], ['--listen', ''], ['--listen', 'nowhere'],
+    ['--listen', '127.0.0.1:x'], ['--listen', '127.0.0.1:70000'], ['--listen', '[::1'], ['--listen', 'unix:'],
+    ['--listen', 'unix:/' + 'x' * 200], ['-h'],
 ], ids=' '.join)
 def test_bad_flags(start, arguments):
     status, lines, out = ended(start('demo', *arguments))
