@@ -86,13 +86,17 @@ static weft_bytes unread(const weft_connection *c)
     return (weft_bytes){ c->input.at, c->input.size };
 }
 
-/* What never became a request; `head` begins with its first line, as far as it has come. */
+/* What never became a request; `head` begins with its first line, as far as it has come. It lies in the input, which is kept
+ * for the record: sending what was made before may find the connection broken, and close it. */
 static void refuse(weft_connection *c, weft_bytes head, int status, const char *words)
 {
     weft_log(WEFT_LOG_DEBUG, "refused a request with %d: %s", status, words ? words : "");
+    weft_input input = c->input;
+    c->input = (weft_input){ 0 };
     size_t body_size = weft_reply_refusal(c, status, words);
     if (c->server->access_log)
         weft_access_log_refusal(c->server->access_log, c, status, body_size, head);
+    weft_input_free(&input);
     linger(c);
 }
 

@@ -71,7 +71,7 @@ struct weft_request {
  * consumes them. Returns it, or NULL with *ret_status (and words for it): the head is refused. */
 weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, int *ret_status, const char **ret_reason);
 
-/* Finds its route. 0, 404, 405, or 500 when memory is out. */
+/* Finds its route. 0, 404, 405, or 503 when memory is out. */
 int weft_request_route(weft_request *req);
 
 /* In a task: runs the handler, seals the reply, ends its tasks, runs the deferred calls. */

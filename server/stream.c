@@ -138,6 +138,7 @@ bool weft_reply_end_stream(weft_request *req, int rc)
     if (rc >= 0 && !req->stream_failed && (!is_short || is_head)) {
         if (req->framing == WEFT_FRAMING_CHUNKED && !is_head)
             write_last_chunk(req);
+        req->reply = WEFT_REPLY_WHOLE; /* what a deferred call wrote behind it would be taken for the next reply */
         return true;
     }
     if (rc >= 0 && is_short && !req->stream_failed)

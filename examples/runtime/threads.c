@@ -21,7 +21,7 @@ static void deliver(void *arg)
         weft_log(WEFT_LOG_ERROR, "a result is lost");
 }
 
-/* In the other thread, where of all calls of Weft only weft_loop_post is allowed. */
+/* In the other thread, where of Weft's calls that touch a loop only weft_loop_post is allowed. */
 static void *compute(void *arg)
 {
     struct work *work = arg;

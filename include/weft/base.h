@@ -6,7 +6,8 @@
  * WEFT_API     an exported call; everything else is hidden.
  * WEFT_MUST    ignoring the result is a bug, and the compiler says so.
  * WEFT_WAITS   the call may wait: other tasks run meanwhile, so what the calling task does not own may have changed when it
- *              returns; a negative result tells that it was cut short or failed. Its comment begins "May wait.".
+ *              returns; a negative result tells that it was cut short or failed. Its comment begins "May wait.". Outside a
+ *              task, or on the loop's stack, it is misuse and returns -EPERM.
  */
 #ifndef WEFT_BASE_H
 #define WEFT_BASE_H

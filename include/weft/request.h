@@ -52,14 +52,16 @@ WEFT_API const char *weft_query(weft_request *req, const char *name);
 WEFT_API const char *weft_header(const weft_request *req, const char *name);
 
 /* May wait. The whole body, collected, NUL-terminated, in the arena; the same again when called again. Returns 0, or an error
- * to hand up, which answers 413 (larger than the route's body_limit) or 408 (it stopped coming); WEFT_EGONE; -ENOMEM; the
- * reason that cut it short. */
+ * to hand up, which answers 413 (larger than the route's body_limit), 408 (it stopped coming), 400 (a malformed chunk) or 503
+ * (past the app's buffer_budget); WEFT_EPROTOCOL when called again after one of these; WEFT_EGONE; -EINVAL after
+ * weft_body_read; -EBUSY while another task waits for the body; -ENOMEM; the reason that cut it short. */
 WEFT_API WEFT_WAITS int weft_body(weft_request *req, weft_bytes *ret_body);
 
 /* May wait. The next bytes of the body, at least one, at most `size`, as they come: for bodies that are larger than memory
  * should hold. The client is slowed down to the pace of the reading: 16 KiB are read ahead. The route's body_limit holds here
  * too. Returns the count, 0 at the end, or < 0: an error to hand up, which answers 413, 408 or (a malformed chunk) 400;
- * WEFT_EGONE; -EINVAL after weft_body, or for size 0; -EBUSY while another task reads; the reason that cut it short. */
+ * WEFT_EPROTOCOL when called again after one of these; WEFT_EGONE; -EINVAL after weft_body, or for size 0; -EBUSY while another
+ * task waits for the body; -ENOMEM; the reason that cut it short. */
 WEFT_API WEFT_WAITS int64_t weft_body_read(weft_request *req, void *buf, size_t size);
 
 /* Has the client gone (a reset, or an end of input after the reply's head)? */
@@ -79,7 +81,8 @@ WEFT_API char *weft_format(weft_request *req, const char *format, ...) WEFT_PRIN
 /* text/plain; charset=utf-8, formatted. A format of just "%s" is as cheap as the bytes. */
 WEFT_API int weft_reply_text(weft_request *req, int status, const char *format, ...) WEFT_PRINTF(3, 4);
 
-/* Any bytes (copied) of the given type; `type` NULL sends no Content-Type. */
+/* Any bytes (copied) of the given type; `type` NULL sends no Content-Type; -EINVAL for one with control bytes or of more than
+ * 1 KiB. */
 WEFT_API int weft_reply_bytes(weft_request *req, int status, const char *type, const void *data, size_t size);
 
 /* application/json, in the format of jansson's json_pack: "{s:s, s:i}", "name", name, "count", 3. -EINVAL for a format or
@@ -94,22 +97,25 @@ WEFT_API int weft_reply_empty(weft_request *req, int status);
 WEFT_API int weft_reply_redirect(weft_request *req, int status, const char *location);
 
 /* Begins a reply whose body follows in pieces by weft_write. `length` is what all pieces together will have, in bytes, or -1 if
- * that is not known: then it is chunked (on HTTP/1.0 the close of the connection ends it). The route's timeout ends here. */
+ * that is not known: then it is chunked (on HTTP/1.0 the close of the connection ends it). The route's timeout ends here.
+ * -EINVAL also for a `type` with control bytes or of more than 1 KiB, and for a length below -1. */
 WEFT_API int weft_reply_stream(weft_request *req, int status, const char *type, int64_t length);
 
 /* May wait. Writes a piece, waiting while more than 64 KiB are unsent; the first, without weft_reply_stream before it, begins a
  * reply with status 200 and the type application/octet-stream. Pieces are sent when the handler waits or ends: to send one at
  * once, weft_yield(). The stream ends well when the handler returns 0 or more, having written what it promised; else the
  * connection is cut, so that the client can tell. Returns 0, or < 0: WEFT_EGONE; -EMSGSIZE more than was promised; -EALREADY
- * after a whole reply; -EBUSY while another task writes; the reason that cut it short. */
+ * after a whole reply, or after the end of the stream, as in a deferred call; -EBUSY while another task waits in a write; the
+ * reason that cut it short. */
 WEFT_API WEFT_WAITS int weft_write(weft_request *req, const void *data, size_t size);
 
-/* Adds a trailer field, sent behind the last chunk of a chunked stream. 0; -EINVAL for another reply, or as weft_set_header. */
+/* Adds a trailer field, sent behind the last chunk of a chunked stream. 0; -EINVAL for another reply, after the end of the
+ * stream, or as weft_set_header; -ENOMEM. */
 WEFT_API int weft_set_trailer(weft_request *req, const char *name, const char *value);
 
 /* Adds a header field to the reply, before it is made; both are copied. 0; -EALREADY after the reply; -EINVAL for a name that
- * is no token, a value with CR, LF or NUL, a field that is the server's own (Content-Length, Connection, Transfer-Encoding,
- * Date), or more than 32 KiB of fields in all; -ENOMEM. */
+ * is no token, a value with control bytes other than a tab, a field that is the server's own (Content-Length, Connection,
+ * Transfer-Encoding, Date), one of more than 16 KiB, or more than 32 KiB of fields in all; -ENOMEM. */
 WEFT_API int weft_set_header(weft_request *req, const char *name, const char *value);
 
 #ifdef __cplusplus

@@ -86,7 +86,8 @@ WEFT_API WEFT_WAITS int weft_group_next(weft_group *g, weft_ended *ended);
  * alive; -ENOMEM. The latter two also make the group fail, so an ignored result is not lost. */
 #define weft_go(g, fn, arg) weft_go_((g), #fn, __FILE__, __LINE__, (fn), (void *)(arg), 0)
 
-/* The same with a copy of *value_ptr (at most 512 bytes, else -E2BIG) on the new task's stack, aligned to 16. */
+/* The same with a copy of *value_ptr on the new task's stack, aligned to 16. At most 512 bytes: more is -E2BIG, and makes the
+ * group fail. */
 #define weft_go_copy(g, fn, value_ptr) weft_go_((g), #fn, __FILE__, __LINE__, (fn), (void *)(value_ptr), sizeof *(value_ptr))
 
 /* May wait. As weft_go, but waits for a place when .limit tasks are alive, first come first served. Returns as weft_go, or
@@ -103,13 +104,15 @@ WEFT_API WEFT_WAITS int weft_go_wait_(weft_group *g, const char *name, const cha
                                       size_t copy_size);
 
 /* Starts fn(arg) in the innermost group: one that the calling task has opened, else the one it belongs to. *ret_task is for
- * weft_await and weft_task_cancel, valid until awaited or until that group ends. Never waits. Returns as weft_go. */
+ * weft_await and weft_task_cancel, valid until awaited or until that group ends. Never waits. Returns as weft_go; -EPERM
+ * outside a task, which is misuse. */
 #define weft_spawn(ret_task, fn, arg) weft_spawn_((ret_task), #fn, __FILE__, __LINE__, (fn), (void *)(arg))
 WEFT_API WEFT_MUST int weft_spawn_(weft_task **ret_task, const char *name, const char *file, int line, weft_task_fn *fn,
                                    void *arg);
 
 /* May wait. Waits for a spawned task to end and returns its result; the handle is then spent. If the wait is cut short it
- * returns the reason, the task goes on, and the handle stays good. -EALREADY while another task awaits it. */
+ * returns the reason, the task goes on, and the handle stays good. -EALREADY while another task awaits it; -EDEADLK when a
+ * task awaits itself, which is misuse. */
 WEFT_API WEFT_WAITS int weft_await(weft_task *task);
 
 /* Cancels one spawned task: its waits return WEFT_ECANCELED. Its end is then no error of its group. Idempotent. */
@@ -122,7 +125,7 @@ WEFT_API int weft_run(weft_task_fn *fn, void *arg);
 
 /* Calls fn(arg) at the end of the calling task (in a handler: of the request), also when it fails or is cancelled; the
  * latest first, after the tasks of its groups have ended, under a shield of WEFT_CLEANUP_TIME for each, so fn may wait.
- * Returns 0, or -ENOMEM: then fn will not be called. */
+ * Returns 0, or -ENOMEM: then fn will not be called; -EPERM outside a task, which is misuse. */
 WEFT_API WEFT_MUST int weft_defer(void (*fn)(void *arg), void *arg);
 
 /* The calling task, its name, and the place where it was started ("file.c:12" is `file` and `line`). NULL outside a task. */
