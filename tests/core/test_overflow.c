@@ -22,6 +22,20 @@ static int dive(void *arg)
     return recurse(&depth);
 }
 
+/* One frame that begins below the guard, where another task's stack is, and touches nothing else. */
+static __attribute__((noinline)) int step_over(void)
+{
+    volatile char frame[100 * 1024];
+    frame[0] = 1;
+    return frame[0];
+}
+
+static int stride(void *arg)
+{
+    (void)arg;
+    return step_over() - 2; /* an error, so that the group ends if it gets that far */
+}
+
 enum { DIVE_LINE = __LINE__ + 6 }; /* where dive is started, below */
 
 static int start_diver(void *arg)
@@ -37,6 +51,21 @@ static int overflow_default(void)
 {
     size_t size = 0;
     return weft_run(start_diver, &size);
+}
+
+static int start_strider(void *arg)
+{
+    (void)arg;
+    WEFT_GROUP (g) {
+        weft_go(&g, sleep_long, NULL);
+        weft_go(&g, stride, NULL);
+    }
+    return g.result;
+}
+
+static int overflow_by_one_frame(void)
+{
+    return weft_run(start_strider, NULL);
 }
 
 static int overflow_1_mib(void)
@@ -84,6 +113,16 @@ static int overflow_is_reported(void)
     check_report(overflow_default, "64");
     check_report(overflow_1_mib, "1024");
     check_report(overflow_in_a_second_loop, "16");
+    return 0;
+}
+
+static int large_frames_do_not_step_over_the_guard(void)
+{
+    child c = child_run(overflow_by_one_frame);
+    bool ok = child_was_killed_by(&c, SIGSEGV) && strstr(c.error, "weft: stack overflow in task stride started at ");
+    WEFT_CHECK(ok);
+    if (!ok)
+        child_print(&c);
     return 0;
 }
 
@@ -195,9 +234,8 @@ static int signal_stack_is_put_back(void)
 }
 
 static const weft_test tests[] = {
-    PLAIN(overflow_is_reported),
-    PLAIN(other_faults_are_passed_on),
-    PLAIN(former_handlers_are_called),
+    PLAIN(overflow_is_reported),       PLAIN(large_frames_do_not_step_over_the_guard),
+    PLAIN(other_faults_are_passed_on), PLAIN(former_handlers_are_called),
     PLAIN(signal_stack_is_put_back),
 };
 
