@@ -7,13 +7,17 @@
 #include <weft/app.h>
 #include <weft/base.h>
 #include <weft/error.h>
+#include <weft/event.h>
 #include <weft/fd.h>
+#include <weft/held.h>
 #include <weft/log.h>
 #include <weft/loop.h>
 #include <weft/offload.h>
 #include <weft/queue.h>
 #include <weft/request.h>
 #include <weft/scope.h>
+#include <weft/select.h>
+#include <weft/semaphore.h>
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
