@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* Locks, conditions, semaphores' and locks' blocks, barriers: what they do. */
+/* Locks, conditions, blocks that hold something, events, barriers: what they do. */
 #include <weft/barrier.h>
+#include <weft/event.h>
 #include <weft/lock.h>
 #include <weft/semaphore.h>
 
@@ -191,6 +192,45 @@ static int condition_cut_waits_for_the_lock(void)
     return 0;
 }
 
+/* ---- events ---- */
+
+struct crowd {
+    weft_event event;
+    int woken;
+};
+
+static int wait_twice(void *arg)
+{
+    struct crowd *crowd = arg;
+    for (int i = 0; i < 2; i++) {
+        WEFT_TRY(weft_event_wait(&crowd->event));
+        crowd->woken++;
+    }
+    return 0;
+}
+
+/* Setting wakes all, also when it is cleared in the same breath; then they wait for the next. */
+static int event_wakes_all(void)
+{
+    struct crowd crowd = { .woken = 0 };
+    weft_event_init(&crowd.event);
+    WEFT_GROUP (g) {
+        for (int i = 0; i < 5; i++)
+            weft_go(&g, wait_twice, &crowd);
+        WEFT_TRY(weft_yield());
+        weft_event_set(&crowd.event);
+        weft_event_clear(&crowd.event);
+        WEFT_CHECK(!weft_event_is_set(&crowd.event));
+        WEFT_TRY(weft_sleep(1 * MS));
+        WEFT_CHECK(crowd.woken == 5);
+        weft_event_set(&crowd.event);
+        weft_event_set(&crowd.event);
+    }
+    WEFT_CHECK(crowd.woken == 10 && weft_event_wait(&crowd.event) == 0);
+    weft_event_close(&crowd.event);
+    return g.result;
+}
+
 /* ---- barrier ---- */
 
 struct runners {
@@ -262,9 +302,13 @@ static int barrier_broken_and_reset(void)
 }
 
 static const weft_test tests[] = {
-    TEST(one_at_a_time),           TEST(blocks_release),
-    TEST(condition_one_and_all),   TEST(condition_cut_waits_for_the_lock),
-    TEST(barrier_again_and_again), TEST(barrier_broken_and_reset),
+    TEST(one_at_a_time),
+    TEST(blocks_release),
+    TEST(condition_one_and_all),
+    TEST(condition_cut_waits_for_the_lock),
+    TEST(event_wakes_all),
+    TEST(barrier_again_and_again),
+    TEST(barrier_broken_and_reset),
 };
 
 TEST_MAIN(tests)
