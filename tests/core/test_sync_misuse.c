@@ -86,6 +86,22 @@ static int end_with_lock_task(void *arg)
     return 7;
 }
 
+/* The same of a lock that was handed to it while it waited. */
+static int end_with_handed_lock_task(void *arg)
+{
+    (void)arg;
+    weft_lock l;
+    weft_lock_init(&l);
+    WEFT_GROUP (g) {
+        WEFT_TRY(weft_lock_acquire(&l));
+        weft_go(&g, acquire_only, &l);
+        WEFT_TRY(weft_yield());
+        weft_lock_release(&l);
+    }
+    weft_lock_close(&l);
+    return 7;
+}
+
 static int close_held_task(void *arg)
 {
     (void)arg;
@@ -189,6 +205,7 @@ IN_TASK(release_of_another_held)
 IN_TASK(release_free)
 IN_TASK(acquire_twice)
 IN_TASK(end_with_lock)
+IN_TASK(end_with_handed_lock)
 IN_TASK(close_held)
 IN_TASK(use_closed)
 IN_TASK(condition_without_lock)
@@ -204,6 +221,7 @@ static int misuse_is_reported(void)
     check_says(release_free, "a lock is released that the calling task has not: it is free", "in task main", false);
     check_says(acquire_twice, "a task acquires a lock that it has already", "in task main", false);
     check_says(end_with_lock, "a lock is still held at the end of its task", "in task acquire_only", false);
+    check_says(end_with_handed_lock, "a lock is still held at the end of its task", "in task acquire_only", false);
     check_says(close_held, "a lock is closed while task main holds it", "in task main", true);
     check_says(use_closed, "a semaphore is used that is not open", "in task main", true);
     check_says(condition_without_lock, "a condition is waited for under a lock that the calling task has not", "main", false);
