@@ -56,20 +56,41 @@ typedef struct weft_select_case {
     void *own_[12]; /* private */
 } weft_select_case;
 
-/* clang-format off */
 /* As weft_queue_get: result 1, or 0 closed and empty, or -EINVAL. */
-#define WEFT_ON_GET(q, item_ptr) { .kind = WEFT_SELECT_GET, .on = { .queue = (q) }, .item = (item_ptr), .item_size = sizeof *(item_ptr) }
+#define WEFT_ON_GET(q, item_ptr)                                                                                               \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_GET, .on = { .queue = (q) }, .item = (item_ptr), .item_size = sizeof *(item_ptr)                   \
+    }
+
 /* As weft_queue_put: result 0, or WEFT_ECLOSED, or -EINVAL. The item is borrowed. */
-#define WEFT_ON_PUT(q, item_ptr) { .kind = WEFT_SELECT_PUT, .on = { .queue = (q) }, .item = (void *)(item_ptr), .item_size = sizeof *(item_ptr) }
+#define WEFT_ON_PUT(q, item_ptr)                                                                                               \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_PUT, .on = { .queue = (q) }, .item = (void *)(item_ptr), .item_size = sizeof *(item_ptr)           \
+    }
+
 /* The event is set: result 0. */
-#define WEFT_ON_EVENT(e) { .kind = WEFT_SELECT_EVENT, .on = { .event = (e) } }
+#define WEFT_ON_EVENT(e)                                                                                                       \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_EVENT, .on = {.event = (e) }                                                                       \
+    }
+
 /* A place of a semaphore has been acquired, and must be released: result 0. */
-#define WEFT_ON_PLACE(s) { .kind = WEFT_SELECT_PLACE, .on = { .semaphore = (s) } }
+#define WEFT_ON_PLACE(s)                                                                                                       \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_PLACE, .on = {.semaphore = (s) }                                                                   \
+    }
+
 /* A task started by weft_spawn has ended, as weft_await: the result is the task's, and the handle is spent; or -EALREADY. */
-#define WEFT_ON_END(t) { .kind = WEFT_SELECT_END, .on = { .task = (t) } }
+#define WEFT_ON_END(t)                                                                                                         \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_END, .on = {.task = (t) }                                                                          \
+    }
+
 /* d has passed since the call: result 0. 0 or less happens at once, unless another case can: so select does not wait. */
-#define WEFT_ON_TIMEOUT(d) { .kind = WEFT_SELECT_TIMEOUT, .timeout = (d) }
-/* clang-format on */
+#define WEFT_ON_TIMEOUT(d)                                                                                                     \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_TIMEOUT, .timeout = (d)                                                                            \
+    }
 
 /* May wait. Returns the index of the case that happened, with its `result` set; or the reason, and then no case has. */
 WEFT_API WEFT_WAITS int weft_select(weft_select_case *cases, size_t count);

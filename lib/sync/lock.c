@@ -31,7 +31,7 @@ OWN_OF(weft_lock, lock_own, LOCK_MAGIC, "a lock")
 
 static void hand_over(struct lock_own *own)
 {
-    weft_list_remove(&own->holding.link);
+    weft_list_unlink(&own->holding.link);
     weft_waiter *next = weft_waiter_first(&own->line);
     own->owner = next ? next->wait->task : NULL;
     if (!next)

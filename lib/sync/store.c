@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* The heap of a priority queue. */
+/* Stacks and heaps. */
 #include "lib/sync/store.h"
 
 static size_t items_size(size_t item_size, size_t capacity)
@@ -40,7 +40,7 @@ static void swap(struct weft_store_entry *a, struct weft_store_entry *b)
     *b = was;
 }
 
-void weft_store_push_heap(struct weft_store *store, const void *item)
+static void push_heap(struct weft_store *store, const void *item)
 {
     struct weft_store_entry *entries = store->entries;
     size_t at = store->count++;
@@ -52,7 +52,7 @@ void weft_store_push_heap(struct weft_store *store, const void *item)
         swap(&entries[at], &entries[parent]);
 }
 
-void weft_store_pop_heap(struct weft_store *store, void *item)
+static void pop_heap(struct weft_store *store, void *item)
 {
     struct weft_store_entry *entries = store->entries;
     memcpy(item, entries[0].item, store->item_size);
@@ -65,4 +65,20 @@ void weft_store_pop_heap(struct weft_store *store, void *item)
             return;
         swap(&entries[at], &entries[child]);
     }
+}
+
+void weft_store_push_other(struct weft_store *store, const void *item)
+{
+    if (store->kind == WEFT_STORE_HEAP)
+        push_heap(store, item);
+    else
+        memcpy(store->items + store->count++ * store->item_size, item, store->item_size);
+}
+
+void weft_store_pop_other(struct weft_store *store, void *item)
+{
+    if (store->kind == WEFT_STORE_HEAP)
+        pop_heap(store, item);
+    else
+        memcpy(item, store->items + --store->count * store->item_size, store->item_size);
 }

@@ -43,17 +43,17 @@ size_t weft_store_size(enum weft_store_kind kind, size_t item_size, size_t capac
 void weft_store_init(struct weft_store *store, enum weft_store_kind kind, size_t item_size, size_t capacity, void *memory,
                      int (*compare)(const void *a, const void *b));
 
-void weft_store_push_heap(struct weft_store *store, const void *item);
-void weft_store_pop_heap(struct weft_store *store, void *item);
+void weft_store_push_other(struct weft_store *store, const void *item);
+void weft_store_pop_other(struct weft_store *store, void *item);
 
 /* Copies an item in; there must be a place. */
 static inline void weft_store_push(struct weft_store *store, const void *item)
 {
-    if (UNLIKELY(store->kind == WEFT_STORE_HEAP)) {
-        weft_store_push_heap(store, item);
+    if (UNLIKELY(store->kind != WEFT_STORE_RING)) {
+        weft_store_push_other(store, item);
         return;
     }
-    size_t at = store->first + store->count++; /* a stack's first is always 0 */
+    size_t at = store->first + store->count++;
     if (at >= store->capacity)
         at -= store->capacity;
     memcpy(store->items + at * store->item_size, item, store->item_size);
@@ -62,15 +62,14 @@ static inline void weft_store_push(struct weft_store *store, const void *item)
 /* Copies the next item out; there must be one. */
 static inline void weft_store_pop(struct weft_store *store, void *item)
 {
-    if (UNLIKELY(store->kind == WEFT_STORE_HEAP)) {
-        weft_store_pop_heap(store, item);
+    if (UNLIKELY(store->kind != WEFT_STORE_RING)) {
+        weft_store_pop_other(store, item);
         return;
     }
-    store->count--;
-    size_t at = store->kind == WEFT_STORE_STACK ? store->count : store->first;
-    memcpy(item, store->items + at * store->item_size, store->item_size);
-    if (store->kind == WEFT_STORE_RING && ++store->first == store->capacity)
+    memcpy(item, store->items + store->first * store->item_size, store->item_size);
+    if (++store->first == store->capacity)
         store->first = 0;
+    store->count--;
 }
 
 #endif
