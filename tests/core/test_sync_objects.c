@@ -289,6 +289,98 @@ static int rate_in_turn(void)
     return g.result;
 }
 
+/* A reason that was there before: refused, and no token taken; nor by one that is cut short later. */
+static int rate_cut_short(void)
+{
+    weft_rate r;
+    struct taker taker = { .rate = &r, .tokens = 1, .rc = 1 };
+    weft_rate_init(&r, 1, 10 * MS, 1);
+    WEFT_TIMEOUT (limit, 0) {
+        WEFT_CHECK(weft_rate_take(&r, 1) == WEFT_EDEADLINE);
+    }
+    WEFT_CHECK(weft_rate_try_take(&r, 1) == 0);
+    WEFT_GROUP (g) {
+        weft_go(&g, take_tokens, &taker);
+        WEFT_TRY(weft_sleep(5 * MS));
+        break;
+    }
+    WEFT_CHECK(taker.rc == WEFT_ECANCELED && taker.ended == 5 * MS);
+    WEFT_CHECK(weft_rate_take(&r, 1) == 0 && weft_now() == 10 * MS); /* it took nothing */
+    weft_rate_close(&r);
+    return 0;
+}
+
+static int take_one(void *arg)
+{
+    return weft_rate_take(arg, 1);
+}
+
+/* Each wait of three takers cancelled in each way: woken first, it keeps its token; else the next has it, in the same time. */
+static int run_takers(void *arg)
+{
+    int *taken = arg;
+    weft_rate r;
+    weft_rate_init(&r, 1, 10 * MS, 1);
+    WEFT_GROUP (g, .on_error = WEFT_COLLECT) {
+        for (int i = 0; i < 4; i++)
+            weft_go(&g, take_one, &r);
+        weft_ended ended;
+        while (weft_group_next(&g, &ended) == 1)
+            *taken += ended.result == 0;
+    }
+    weft_rate_close(&r);
+    return 0;
+}
+
+static int rate_cancelled_anywhere(void)
+{
+    int struck = 0;
+    for (enum weft_cancel_when when = WEFT_CANCEL_BEFORE; when <= WEFT_CANCEL_WOKEN; when++) {
+        for (uint64_t n = 2; n <= 9; n++) {
+            int taken = 0;
+            weft_test_report report;
+            WEFT_CHECK(weft_test_run(run_takers, &taken, &report, .cancel_at = n, .cancel_when = when) == 0);
+            struck += report.struck;
+            if (taken == 3)
+                WEFT_CHECK(report.struck && report.ended_at == 20 * MS);
+            else
+                WEFT_CHECK(taken == 4 ? report.ended_at == 30 * MS : report.struck);
+        }
+    }
+    WEFT_CHECK(struck > 8);
+    return 0;
+}
+
+static int use_forever(void *arg)
+{
+    return weft_once_run(arg, sleep_long, NULL);
+}
+
+static int reports_name_them(void)
+{
+    weft_rate r;
+    weft_once o;
+    char text[3000] = "";
+    weft_rate_init(&r, 1, WEFT_HOUR, 1);
+    weft_once_init(&o);
+    WEFT_CHECK(weft_rate_try_take(&r, 1) == 0);
+    FILE *out = fmemopen(text, sizeof text, "w");
+    WEFT_GROUP (g) {
+        weft_go(&g, take_one, &r);
+        weft_go(&g, use_forever, &o);
+        weft_go(&g, use_forever, &o);
+        WEFT_TRY(weft_yield());
+        weft_tasks_print(out);
+        fclose(out);
+        break;
+    }
+    WEFT_CHECK(strstr(text, ", waits for: rate limiter (0x") && strstr(text, ", waits for: once (0x"));
+    WEFT_CHECK(strstr(text, ", run by use_forever started at ") != NULL);
+    weft_rate_close(&r);
+    weft_once_close(&o);
+    return g.result;
+}
+
 /* Over any stretch no more than burst and rate, though many come and go. */
 static int rate_is_never_exceeded(void)
 {
@@ -330,6 +422,9 @@ static const weft_test tests[] = {
     PLAIN(once_cancelled_anywhere),
     TEST(rate_keeps_time),
     TEST(rate_in_turn),
+    TEST(rate_cut_short),
+    PLAIN(rate_cancelled_anywhere),
+    TEST(reports_name_them),
     TEST(rate_is_never_exceeded),
 };
 
