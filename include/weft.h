@@ -5,15 +5,23 @@
 #define WEFT_H
 
 #include <weft/app.h>
+#include <weft/barrier.h>
 #include <weft/base.h>
 #include <weft/error.h>
+#include <weft/event.h>
 #include <weft/fd.h>
+#include <weft/held.h>
+#include <weft/lock.h>
 #include <weft/log.h>
 #include <weft/loop.h>
 #include <weft/offload.h>
+#include <weft/once.h>
 #include <weft/queue.h>
+#include <weft/rate.h>
 #include <weft/request.h>
 #include <weft/scope.h>
+#include <weft/select.h>
+#include <weft/semaphore.h>
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * A ring of items, and two lists of waiters of which at most one is not empty: getters wait only while the ring is empty,
+ * A store of items, and two lines of waiters of which at most one is not empty: getters wait only while the store is empty,
  * putters only while it is full. Whoever serves a waiter copies its item and settles it in one act, so that a waiter which is
  * cut short before has taken nothing, and one cut short after keeps what it got.
  */
@@ -11,8 +11,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lib/base/list.h"
 #include "lib/base/memory.h"
+#include "lib/sync/source.h"
+#include "lib/sync/store.h"
 #include "lib/task/task.h"
 
 #define QUEUE_MAGIC 0x9be0e0e5u
@@ -22,60 +23,47 @@ enum { ITEM_SIZE_MAX = 64 * 1024 };
 struct weft_queue {
     unsigned magic;
     bool is_closed;
-    size_t item_size, capacity;
-    size_t first, count; /* in the ring */
-    weft_list getters, putters;
-    char ring[];
+    size_t undone; /* items put in for which weft_queue_task_done has not been called */
+    struct weft_store store;
+    weft_list getters, putters, joiners;
+    _Alignas(16) char memory[]; /* of the store */
 };
 
-struct waiter {
-    weft_wait wait;
-    weft_list link;
-    void *item; /* to fill, or to take */
-};
-
-static void withdraw(weft_wait *wait)
-{
-    weft_list_remove(&CONTAINER_OF(wait, struct waiter, wait)->link);
-}
-
-static struct waiter *first_waiter(weft_list *waiters)
-{
-    return weft_list_is_empty(waiters) ? NULL : CONTAINER_OF(waiters->next, struct waiter, link);
-}
-
-static void push(weft_queue *q, const void *item)
-{
-    size_t at = q->first + q->count;
-    if (at >= q->capacity)
-        at -= q->capacity;
-    memcpy(q->ring + at * q->item_size, item, q->item_size);
-    q->count++;
-}
-
-static void pop(weft_queue *q, void *item)
-{
-    memcpy(item, q->ring + q->first * q->item_size, q->item_size);
-    if (++q->first == q->capacity)
-        q->first = 0;
-    q->count--;
-}
-
-weft_queue *weft_queue_new(size_t item_size, size_t capacity)
+static weft_queue *make(enum weft_store_kind kind, size_t item_size, size_t capacity,
+                        int (*compare)(const void *, const void *))
 {
     if (item_size == 0 || item_size > ITEM_SIZE_MAX || capacity == 0 || capacity > (size_t)1 << 31) {
         errno = EINVAL;
         return NULL;
     }
-    weft_queue *q = weft_mem_alloc(sizeof *q + item_size * capacity);
+    weft_queue *q = weft_mem_alloc(sizeof *q + weft_store_size(kind, item_size, capacity));
     if (!q) {
         errno = ENOMEM;
         return NULL;
     }
-    *q = (weft_queue){ .magic = QUEUE_MAGIC, .item_size = item_size, .capacity = capacity };
+    q->magic = QUEUE_MAGIC;
+    q->is_closed = false;
+    q->undone = 0;
+    weft_store_init(&q->store, kind, item_size, capacity, q->memory, compare);
     weft_list_init(&q->getters);
     weft_list_init(&q->putters);
+    weft_list_init(&q->joiners);
     return q;
+}
+
+weft_queue *weft_queue_new(size_t item_size, size_t capacity)
+{
+    return make(WEFT_STORE_RING, item_size, capacity, NULL);
+}
+
+weft_queue *weft_queue_new_lifo(size_t item_size, size_t capacity)
+{
+    return make(WEFT_STORE_STACK, item_size, capacity, NULL);
+}
+
+weft_queue *weft_queue_new_priority(size_t item_size, size_t capacity, int (*compare)(const void *a, const void *b))
+{
+    return make(WEFT_STORE_HEAP, item_size, capacity, compare);
 }
 
 void weft_queue_free(weft_queue *q)
@@ -83,9 +71,9 @@ void weft_queue_free(weft_queue *q)
     if (!q)
         return;
     IS_A(q, QUEUE_MAGIC);
-    const struct waiter *waiter = first_waiter(weft_list_is_empty(&q->getters) ? &q->putters : &q->getters);
-    if (waiter)
-        weft_misuse_die("a queue is freed while task %s waits on it", waiter->wait.task->name);
+    weft_waiter_check_none(&q->getters, "a queue is freed");
+    weft_waiter_check_none(&q->putters, "a queue is freed");
+    weft_waiter_check_none(&q->joiners, "a queue is freed");
     q->magic = 0;
     weft_mem_free(q);
 }
@@ -93,45 +81,44 @@ void weft_queue_free(weft_queue *q)
 void weft_queue_close(weft_queue *q)
 {
     IS_A(q, QUEUE_MAGIC);
-    struct waiter *waiter;
     q->is_closed = true;
-    while ((waiter = first_waiter(&q->putters)))
-        weft_wait_settle(&waiter->wait, WEFT_ECLOSED);
-    while ((waiter = first_waiter(&q->getters)))
-        weft_wait_settle(&waiter->wait, 0);
+    weft_waiter_serve_all(&q->putters, WEFT_ECLOSED);
+    weft_waiter_serve_all(&q->getters, 0);
 }
 
 int weft_queue_try_put_(weft_queue *q, const void *item, size_t item_size)
 {
     IS_A(q, QUEUE_MAGIC);
-    if (item_size != q->item_size)
+    if (item_size != q->store.item_size)
         return -EINVAL;
     if (q->is_closed)
         return WEFT_ECLOSED;
-    struct waiter *getter = first_waiter(&q->getters);
+    weft_waiter *getter = weft_waiter_first(&q->getters);
     if (getter) {
         memcpy(getter->item, item, item_size);
-        weft_wait_settle(&getter->wait, 1);
-        return 0;
-    }
-    if (q->count == q->capacity)
+        weft_waiter_serve(getter, 1);
+    } else if (q->store.count < q->store.capacity) {
+        weft_store_push(&q->store, item);
+    } else {
         return -EAGAIN;
-    push(q, item);
+    }
+    q->undone++;
     return 0;
 }
 
 int weft_queue_try_get_(weft_queue *q, void *item, size_t item_size)
 {
     IS_A(q, QUEUE_MAGIC);
-    if (item_size != q->item_size)
+    if (item_size != q->store.item_size)
         return -EINVAL;
-    if (q->count == 0)
+    if (q->store.count == 0)
         return q->is_closed ? 0 : -EAGAIN;
-    pop(q, item);
-    struct waiter *putter = first_waiter(&q->putters);
+    weft_store_pop(&q->store, item);
+    weft_waiter *putter = weft_waiter_first(&q->putters);
     if (putter) {
-        push(q, putter->item);
-        weft_wait_settle(&putter->wait, 0);
+        weft_store_push(&q->store, putter->item);
+        q->undone++;
+        weft_waiter_serve(putter, 0);
     }
     return 1;
 }
@@ -143,9 +130,9 @@ int weft_queue_put_(weft_queue *q, const void *item, size_t item_size)
         rc = weft_queue_try_put_(q, item, item_size);
     if (rc != -EAGAIN)
         return rc;
-    struct waiter putter = { .wait = WEFT_WAIT("queue put", q, withdraw), .item = (void *)(uintptr_t)item };
-    weft_list_append(&q->putters, &putter.link);
-    return weft_wait_park(&putter.wait);
+    struct weft_waiting putter = WEFT_WAITING("queue put", q);
+    putter.waiter.item = (void *)(uintptr_t)item;
+    return weft_waiting_park(&putter, &q->putters);
 }
 
 int weft_queue_get_(weft_queue *q, void *item, size_t item_size)
@@ -155,13 +142,67 @@ int weft_queue_get_(weft_queue *q, void *item, size_t item_size)
         rc = weft_queue_try_get_(q, item, item_size);
     if (rc != -EAGAIN)
         return rc;
-    struct waiter getter = { .wait = WEFT_WAIT("queue get", q, withdraw), .item = item };
-    weft_list_append(&q->getters, &getter.link);
-    return weft_wait_park(&getter.wait);
+    struct weft_waiting getter = WEFT_WAITING("queue get", q);
+    getter.waiter.item = item;
+    return weft_waiting_park(&getter, &q->getters);
 }
 
 size_t weft_queue_count(const weft_queue *q)
 {
     IS_A(q, QUEUE_MAGIC);
-    return q->count;
+    return q->store.count;
 }
+
+/* ---- what has been dealt with ---- */
+
+void weft_queue_task_done(weft_queue *q)
+{
+    IS_A(q, QUEUE_MAGIC);
+    if (q->undone == 0) {
+        weft_misuse("weft_queue_task_done was called more often than items were put in");
+        return;
+    }
+    if (--q->undone == 0)
+        weft_waiter_serve_all(&q->joiners, 0);
+}
+
+int weft_queue_join(weft_queue *q)
+{
+    IS_A(q, QUEUE_MAGIC);
+    int rc = weft_wait_check("queue join");
+    if (rc < 0 || q->undone == 0)
+        return rc;
+    struct weft_waiting joiner = WEFT_WAITING("queue join", q);
+    return weft_waiting_park(&joiner, &q->joiners);
+}
+
+/* ---- in a select ---- */
+
+static weft_list *get_line(const weft_select_case *c)
+{
+    weft_queue *q = c->on.queue;
+    IS_A(q, QUEUE_MAGIC);
+    return q->store.count == 0 && !q->is_closed && c->item_size == q->store.item_size ? &q->getters : NULL;
+}
+
+static int take_get(const weft_select_case *c)
+{
+    return weft_queue_try_get_(c->on.queue, c->item, c->item_size);
+}
+
+const struct weft_source weft_source_queue_get = { "queue get", get_line, take_get };
+
+static weft_list *put_line(const weft_select_case *c)
+{
+    weft_queue *q = c->on.queue;
+    IS_A(q, QUEUE_MAGIC);
+    bool is_full = q->store.count == q->store.capacity; /* then nobody waits to get */
+    return is_full && !q->is_closed && c->item_size == q->store.item_size ? &q->putters : NULL;
+}
+
+static int take_put(const weft_select_case *c)
+{
+    return weft_queue_try_put_(c->on.queue, c->item, c->item_size);
+}
+
+const struct weft_source weft_source_queue_put = { "queue put", put_line, take_put };

@@ -112,32 +112,19 @@ int weft_go_(weft_group *g, const char *name, const char *file, int line, weft_t
     return start_if_place(g, &spec, NULL);
 }
 
-struct placer {
-    weft_wait wait;
-    weft_list link;
-    weft_group *group;
-};
-
-static void withdraw_placer(weft_wait *wait)
-{
-    weft_list_remove(&CONTAINER_OF(wait, struct placer, wait)->link);
-}
-
 /* Hands free places to those who wait for one. */
 static void offer_places(weft_group *g)
 {
     struct group_own *own = weft_group_own(g);
     while (!weft_list_is_empty(&own->placers) && !is_full(g)) {
         own->promised++;
-        weft_wait_settle(&CONTAINER_OF(own->placers.next, struct placer, link)->wait, 1);
+        weft_waiter_serve(weft_waiter_first(&own->placers), 0);
     }
 }
 
 void weft_group_refuse_placers(weft_group *g)
 {
-    struct group_own *own = weft_group_own(g);
-    while (!weft_list_is_empty(&own->placers))
-        weft_wait_settle(&CONTAINER_OF(own->placers.next, struct placer, link)->wait, weft_scope_own(&g->scope)->reason);
+    weft_waiter_serve_all(&weft_group_own(g)->placers, weft_scope_own(&g->scope)->reason);
 }
 
 int weft_go_wait_(weft_group *g, const char *name, const char *file, int line, weft_task_fn *fn, void *arg, size_t copy_size)
@@ -151,9 +138,8 @@ int weft_go_wait_(weft_group *g, const char *name, const char *file, int line, w
     if (rc < 0)
         return rc;
     if (is_full(g) || !weft_list_is_empty(&own->placers)) {
-        struct placer placer = { .wait = WEFT_WAIT("place in a group", g, withdraw_placer), .group = g };
-        weft_list_append(&own->placers, &placer.link);
-        rc = weft_wait_park(&placer.wait);
+        struct weft_waiting placer = WEFT_WAITING("place in a group", g);
+        rc = weft_waiting_park(&placer, &own->placers);
         if (rc < 0)
             return rc;
         own->promised--;
@@ -206,28 +192,18 @@ static void count_end(weft_group *g, weft_task *t)
     fail(g, t->result);
 }
 
-struct awaiter {
-    weft_wait wait;
-    weft_task *task;
-    struct weft_trail *trail;
-};
-
-static void withdraw_awaiter(weft_wait *wait)
-{
-    CONTAINER_OF(wait, struct awaiter, wait)->task->awaiter = NULL;
-}
-
+/* The waiter's item is a copy of the trail; NULL when memory is out. */
 static void tell_awaiter(weft_task *t)
 {
-    struct awaiter *awaiter = CONTAINER_OF(t->awaiter, struct awaiter, wait);
-    awaiter->trail = weft_trail_copy(t->trail);
-    weft_wait_settle(&awaiter->wait, t->result);
+    weft_waiter *awaiter = weft_waiter_first(&t->awaiters);
+    awaiter->item = weft_trail_copy(t->trail);
+    weft_waiter_serve(awaiter, t->result);
 }
 
 void weft_group_ended(weft_group *g, weft_task *t)
 {
     struct group_own *own = weft_group_own(g);
-    bool is_awaited = t->awaiter;
+    bool is_awaited = !weft_list_is_empty(&t->awaiters);
     if (is_awaited)
         tell_awaiter(t); /* before its error may cut short the very task that awaits it */
     count_end(g, t);
@@ -377,31 +353,48 @@ int weft_group_next(weft_group *g, weft_ended *ended)
     return take_ended(g, ended);
 }
 
-int weft_await(weft_task *task)
+void weft_task_check_handle(const weft_task *task, const char *call)
 {
     if (!task || task->magic != WEFT_TASK_MAGIC || !task->has_handle)
-        weft_misuse_die("weft_await of what is no task, or was awaited before");
-    int rc = weft_wait_check("await");
-    if (rc < 0)
-        return rc;
-    weft_task *self = weft_here->current;
-    struct awaiter awaiter = { .wait = WEFT_WAIT("await", task, withdraw_awaiter), .task = task };
-    if (task == self) {
+        weft_misuse_die("%s of what is no task, or was awaited before", call);
+}
+
+int weft_task_check_awaitable(const weft_task *task)
+{
+    if (task == weft_here->current) {
         weft_misuse("a task awaits itself");
         return -EDEADLK;
     }
-    if (task->awaiter)
-        return -EALREADY;
+    return weft_list_is_empty(&task->awaiters) ? 0 : -EALREADY;
+}
+
+int weft_task_take_result(weft_task *task, struct weft_trail **ret_trail)
+{
+    int result = task->result;
+    weft_list_remove(&task->member);
+    *ret_trail = task->trail;
+    task->trail = NULL;
+    weft_task_free(task);
+    return result;
+}
+
+int weft_await(weft_task *task)
+{
+    weft_task_check_handle(task, "weft_await");
+    int rc = weft_wait_check("await");
+    if (rc < 0)
+        return rc;
+    rc = weft_task_check_awaitable(task);
+    if (rc < 0)
+        return rc;
+    struct weft_trail *trail;
     if (task->state == WEFT_TASK_DONE) {
-        weft_list_remove(&task->member);
-        awaiter.trail = task->trail;
-        task->trail = NULL;
-        rc = task->result;
-        weft_task_free(task);
+        rc = weft_task_take_result(task, &trail);
     } else {
-        task->awaiter = &awaiter.wait;
-        rc = weft_wait_park(&awaiter.wait);
+        struct weft_waiting awaiter = WEFT_WAITING("await", task);
+        rc = weft_waiting_park(&awaiter, &task->awaiters);
+        trail = awaiter.waiter.item;
     }
-    weft_trail_adopt(self, awaiter.trail);
+    weft_trail_adopt(weft_here->current, trail);
     return rc;
 }

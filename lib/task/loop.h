@@ -73,7 +73,8 @@ struct weft_loop {
     weft_slab task_slab;
     weft_arena_pool arenas;
     weft_group root;
-    int outside; /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
+    uint64_t random; /* of selects, without a seed */
+    int outside;     /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
     struct weft_poll *poll;
     struct weft_pools *pools;  /* of threads; made when first needed */
     struct weft_poll_fd **fds; /* that tasks wait for (fd.c), by number; made when first needed */

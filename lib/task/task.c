@@ -26,6 +26,17 @@ void weft_task_set_state(weft_task *t, enum weft_task_state state)
     t->state = (uint8_t)state;
 }
 
+/* Who waits for it would wait for ever; and nobody may be pointed to who is no more. */
+static void let_go(weft_task *t)
+{
+    weft_list *node;
+    while ((node = weft_list_shift(&t->held))) {
+        struct weft_holding *holding = CONTAINER_OF(node, struct weft_holding, link);
+        weft_misuse("%s is still held at the end of its task", holding->what);
+        holding->let_go(holding);
+    }
+}
+
 static void run_task(void *arg)
 {
     weft_task *t = arg;
@@ -34,6 +45,8 @@ static void run_task(void *arg)
     t->result = t->fn(t->arg);
     if (t->deferred)
         weft_task_run_deferred(t);
+    if (UNLIKELY(!weft_list_is_empty(&t->held)))
+        let_go(t);
     if (t->innermost)
         weft_misuse_die("a task ended with a scope or group still open");
     weft_task_set_state(t, WEFT_TASK_DONE);
@@ -89,6 +102,8 @@ int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task 
     own->count++;
     weft_list_append(&loop->tasks, &t->all);
     weft_list_init(&t->queue);
+    weft_list_init(&t->awaiters);
+    weft_list_init(&t->held);
     if (!spec->enters_now)
         weft_task_make_ready(t);
     if (ret_task)
@@ -141,7 +156,7 @@ void weft_task_enter(weft_task *t)
 
 void weft_task_free(weft_task *t)
 {
-    DCHECK(t->state == WEFT_TASK_DONE && !t->awaiter);
+    DCHECK(t->state == WEFT_TASK_DONE && weft_list_is_empty(&t->awaiters));
     if (UNLIKELY(t->trail))
         weft_trail_free(t->trail);
     t->magic = 0;
@@ -223,8 +238,11 @@ void weft_tasks_print(FILE *out)
         int64_t age = (now - t->started) / WEFT_MILLISECOND;
         fprintf(out, "%-8s %s%s%s, %lld.%03lld s old, started at %s:%d", state_names[t->state], t->name, t->label ? " " : "",
                 t->label ? t->label : "", (long long)(age / 1000), (long long)(age % 1000), t->file, t->line);
-        if (t->wait)
+        if (t->wait) {
             fprintf(out, ", waits for: %s (%p), from %p", t->wait->what, t->wait->on, t->wait->place);
+            if (t->wait->describe)
+                t->wait->describe(t->wait, out);
+        }
         if (t->reason)
             fprintf(out, ", cut short: %s", weft_strerror(t->reason));
         fputc('\n', out);

@@ -20,7 +20,7 @@
 
 #include "lib/base/check.h"
 #include "lib/task/loop.h"
-#include "lib/task/wait.h"
+#include "lib/task/waiter.h"
 
 #define WEFT_TASK_MAGIC  0x7a5c7a5cu
 #define WEFT_SCOPE_MAGIC 0x5c09e5c0u
@@ -59,11 +59,19 @@ struct weft_task {
     weft_scope *outermost, *innermost; /* open scopes of its own */
     weft_task_fn *fn;
     void *arg;
-    size_t index; /* the how-manieth of its group */
+    weft_list held; /* struct weft_holding */
+    size_t index;   /* the how-manieth of its group */
     weft_duration started;
-    weft_wait *awaiter;
+    weft_list awaiters; /* at most one waiter: a weft_await or a select */
     struct weft_deferred *deferred;
     struct weft_trail *trail;
+};
+
+/* What a task holds and must let go before it ends. */
+struct weft_holding {
+    weft_list link;
+    const char *what; /* "a lock" */
+    void (*let_go)(struct weft_holding *holding);
 };
 
 struct scope_own {
@@ -85,7 +93,7 @@ struct group_own {
     weft_list alive;     /* tasks */
     weft_list ended;     /* kept for weft_group_next */
     weft_list unawaited; /* ended, with a handle given out */
-    weft_list placers;   /* waits of weft_go_wait */
+    weft_list placers;   /* waiters: weft_go_wait */
     size_t count;        /* of alive */
     size_t promised;     /* places given to placers that have not run yet */
     size_t next_index;
@@ -170,6 +178,15 @@ void weft_task_make_ready(weft_task *t);
 
 /* The running task lets all others that are ready run, and input and output happen; then it goes on. */
 void weft_task_yield(weft_task *t);
+
+/* Is it a handle of weft_spawn that has not been spent? The program ends with a message if not. */
+void weft_task_check_handle(const weft_task *task, const char *call);
+
+/* May the running task await it? 0; -EDEADLK itself, which is misuse; -EALREADY another one does. */
+int weft_task_check_awaitable(const weft_task *task);
+
+/* Takes out a spawned task that has ended, with its trail (give it to weft_trail_adopt); the handle is then spent. */
+int weft_task_take_result(weft_task *t, struct weft_trail **ret_trail);
 
 /* Gives back the object of a task that is done and in no list. */
 void weft_task_free(weft_task *t);

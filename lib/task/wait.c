@@ -83,7 +83,7 @@ static void count_wait(weft_loop *loop)
     }
 }
 
-static int check(const char *what, const weft_group *inside)
+__attribute__((noinline)) static int check(const char *what, const weft_group *inside)
 {
     if (!weft_wait_is_allowed(what))
         return -EPERM;
@@ -97,6 +97,9 @@ static int check(const char *what, const weft_group *inside)
 
 int weft_wait_check(const char *what)
 {
+    const weft_loop *loop = weft_here;
+    if (LIKELY(loop && loop->current && !loop->on_loop_stack && !loop->test && !loop->current->reason))
+        return 0; /* the usual case apart, so that it saves no registers: 16 instructions, not 29 */
     return check(what, NULL);
 }
 

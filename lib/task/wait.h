@@ -28,6 +28,8 @@ typedef struct weft_wait {
     const void *on;                           /* for reports: the object */
     const void *place;                        /* the return address of the public call */
     int result;
+    /* For reports: more words, ", held by ..."; may be NULL. */
+    void (*describe)(const struct weft_wait *wait, FILE *out);
     bool is_uncut;      /* no reason cuts it short: a join */
     weft_group *inside; /* only reasons from around this group, or scopes inside it, cut it short: weft_group_next */
 } weft_wait;
