@@ -29,17 +29,11 @@ def test_version(start):
 
 @pytest.mark.parametrize('arguments', [
     ['--nonsense'], ['nonsense'], ['--port'], ['--port', ''], ['--port', 'x'], ['--port', '65536'], ['--port', '-1'],
-<<<<<<< HEAD
-    ['--port=8080x'], ['--port', '1', '--port', '2'], ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'],
+    ['--port=8080x'], ['--port', '1', '--port', '2'],
+    ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'],
     ['--log-level', 'loud'],
     ['--debug=1'], ['--listen'], ['--listen', ''], ['--listen', 'nowhere'], ['--listen', '127.0.0.1:x'],
     ['--listen', '127.0.0.1:70000'], ['--listen', '[::1'], ['--listen', 'unix:'], ['--listen', 'unix:/' + 'x' * 200], ['-h'],
-=======
-    ['--port=8080x'], ['--port', '1', '--port', '2'], ['--drain', 'soon'], ['--drain', '-1'], ['--drain', '1e99'],
-    ['--log-level', 'loud'], ['--debug=1'], ['--listen'], ['--listen', ''], ['--listen', 'nowhere'],
-    ['--listen', '127.0.0.1:x'], ['--listen', '127.0.0.1:70000'], ['--listen', '[::1'], ['--listen', 'unix:'],
-    ['--listen', 'unix:/' + 'x' * 200], ['-h'],
->>>>>>> review
 ], ids=' '.join)
 def test_bad_flags(start, arguments):
     status, lines, out = ended(start('demo', *arguments))
@@ -47,17 +41,9 @@ def test_bad_flags(start, arguments):
     assert (arguments[0].split('=')[0] in lines[0]) and '--help' in lines[0]
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize('variable', ['WEFT_PORT', 'WEFT_DRAIN', 'WEFT_LOG_LEVEL', 'WEFT_DEBUG', 'WEFT_LISTEN'])
 def test_bad_environment(start, variable):
     status, lines, out = ended(start('demo', env={variable: 'x'}))
-=======
-@pytest.mark.parametrize('variable, value', [
-    ('WEFT_PORT', 'x'), ('WEFT_DRAIN', 'x'), ('WEFT_LOG_LEVEL', 'x'), ('WEFT_DEBUG', 'x'), ('WEFT_LISTEN', 'x'),
-])
-def test_bad_environment(start, variable, value):
-    status, lines, out = ended(start('demo', env={variable: value}))
->>>>>>> review
     assert status == 2 and len(lines) == 1 and not out and variable in lines[0]
 
 
@@ -85,13 +71,8 @@ def test_log_level(start):
     assert quiet.stop() == 0 and quiet.log == ''
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize('option', [None, socket.SO_REUSEADDR, socket.SO_REUSEPORT],
                          ids=['plain', 'SO_REUSEADDR', 'SO_REUSEPORT'])
-=======
-@pytest.mark.parametrize(
-    'option', [None, socket.SO_REUSEADDR, socket.SO_REUSEPORT], ids=['plain', 'SO_REUSEADDR', 'SO_REUSEPORT'])
->>>>>>> review
 def test_address_in_use(start, option):
     with socket.socket() as other:
         if option:
