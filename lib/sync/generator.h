@@ -21,7 +21,8 @@ enum weft_generator_state { WEFT_GENERATOR_NEW, WEFT_GENERATOR_RUNNING, WEFT_GEN
 enum { WEFT_GENERATOR_ITEM_MAX = 64 * 1024 };
 
 struct weft_generator_kind {
-    int (*step)(weft_generator *g);   /* puts the next value at g->out: 1; 0 the end, < 0 an error: it is not called again */
+    /* Puts the next value at g->out: 1; 0 the end, < 0 an error: it is not called again. NULL: it has a body. */
+    int (*step)(weft_generator *g);
     int (*finish)(weft_generator *g); /* before it is freed, in any state: lets go of all it has; 0, or an error of clean-up */
     size_t (*memory)(const weft_generator *g); /* beside the object */
 };

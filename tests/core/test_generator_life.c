@@ -322,10 +322,10 @@ static int every_wait_cancelled(void)
         uint64_t struck = 0, n = 0;
         weft_test_report report;
         do {
-            weft_test_options options = { .cancel_at = ++n, .cancel_when = (enum weft_cancel_when)way, .seed = n };
+            weft_test_options options = { .cancel_at = n + 1, .cancel_when = (enum weft_cancel_when)way, .seed = n };
             WEFT_CHECK(run_tortured(&report, options));
             struck += report.struck;
-        } while (n < report.waits);
+        } while (++n < report.waits);
         WEFT_CHECK(struck > 10);
     }
     return 0;
