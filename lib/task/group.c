@@ -255,7 +255,7 @@ void weft_group_finish(weft_group *g)
 {
     struct group_own *own = weft_group_own(g);
     weft_task *t = weft_scope_own(&g->scope)->task;
-    CHECK(own->count == 0);
+    CHECK(own->count == 0 && !own->owned);
     if (own->promised || !weft_list_is_empty(&own->placers))
         weft_misuse_die("a group ends while a task that is not of it waits for a place in it");
     settle_result(g);
