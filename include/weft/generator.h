@@ -32,6 +32,8 @@
  * deadlines and cancellations count, and their tasks go on. Tasks that a body starts by weft_spawn belong to the consumer's
  * innermost group, unless the body has opened one.
  *
+ * A lock that a body takes is held by the consumer's task, so it is let go before the next yield.
+ *
  * Values have a fixed size and are copied; sizes are checked at each call, like those of queues.
  */
 #ifndef WEFT_GENERATOR_H
