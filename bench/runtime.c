@@ -12,12 +12,18 @@
  *     spawn_64, spawn_1000               a task started, run and ended; that many are started before the first one runs
  *     timeout_unused                     a WEFT_TIMEOUT around nothing: the clock read, a timer set and cleared
  *     sleep_cut                          a sleep in a scope that another task cancels, and that task's yield
+ *     generator_step                     a value from a generator's body: one next, one yield
+ *     generator_whole                    a generator made, its first value, its end, and it is closed
+ *     pipeline_step                      a value from range, map and filter that lets all through
+ *     offload                            a function that does nothing, called in a thread and back, its value copied
  *     queue_1, queue_64                  an item from one task to another through a queue of that capacity
  *
  * Each operation is checked: a figure of something that failed is not printed, and the program ends with status 1.
  * NAME=COUNT does that many operations once and prints nothing: for callgrind, which counts instructions.
  */
+#include <weft/generator.h>
 #include <weft/log.h>
+#include <weft/offload.h>
 #include <weft/queue.h>
 #include <weft/task.h>
 
@@ -275,6 +281,65 @@ static int parked(const struct measure *m)
     return rc;
 }
 
+/* ---- generators ---- */
+
+static int count_up(weft_generator *g, void *arg)
+{
+    for (long i = 0; i < *(long *)arg; i++)
+        WEFT_TRY(weft_generator_yield(g, &i));
+    return 0;
+}
+
+static int consume(const struct measure *m, weft_generator *g)
+{
+    int rc = 0;
+    long sum = 0;
+    WEFT_FOR_EACH (long, n, g, .result = &rc)
+        sum += n;
+    return rc < 0 ? rc : sum == m->count * (m->count - 1) / 2 ? 0 : -EIO;
+}
+
+static int generator_steps(const struct measure *m)
+{
+    return consume(m, weft_generator_new_copy(long, count_up, &m->count));
+}
+
+static int generators(const struct measure *m)
+{
+    long one = 1, value = 1;
+    for (long i = 0; i < m->count; i++) {
+        weft_generator *g = weft_generator_new(long, count_up, &one);
+        if (weft_generator_next(g, &value) != 1 || value != 0 || weft_generator_next(g, &value) != 0)
+            return -EIO;
+        WEFT_TRY(weft_generator_close(g));
+    }
+    return 0;
+}
+
+WEFT_MAP_FN(same, long, long, n, n)
+WEFT_FILTER_FN(any, long, n, n >= 0)
+
+static int pipeline_steps(const struct measure *m)
+{
+    weft_generator *g = weft_generator_range(0, m->count, 1);
+    return consume(m, weft_generator_filter(weft_generator_map(long, g, same, NULL), any, NULL));
+}
+
+/* ---- threads ---- */
+
+static int count_in_thread(void *arg)
+{
+    return (int)++*(long *)arg;
+}
+
+static int offloads(const struct measure *m)
+{
+    long calls = 0;
+    for (long i = 0; i < m->count; i++)
+        WEFT_TRY(weft_offload(count_in_thread, &calls));
+    return calls == m->count ? 0 : -EIO;
+}
+
 static const struct measure measures[] = {
     { .name = "parked_bytes", .whole = parked },
     { "yield_2", 400000, yields, 2, NULL },
@@ -285,6 +350,10 @@ static const struct measure measures[] = {
     { "spawn_1000", 1000 * 200, spawns, 1000, NULL },
     { "timeout_unused", 200000, timeouts_unused, 0, NULL },
     { "sleep_cut", 100000, sleeps_cut, 0, NULL },
+    { "generator_step", 400000, generator_steps, 0, NULL },
+    { "generator_whole", 100000, generators, 0, NULL },
+    { "pipeline_step", 400000, pipeline_steps, 0, NULL },
+    { "offload", 5000, offloads, 0, NULL },
     { "queue_1", 200000, hand_over, 1, NULL },
     { "queue_64", 200000, hand_over, 64, NULL },
 };

@@ -10,6 +10,7 @@
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/fd.h>
+#include <weft/generator.h>
 #include <weft/held.h>
 #include <weft/lock.h>
 #include <weft/log.h>

@@ -57,7 +57,7 @@ typedef struct weft_group {
     /* outcome */
     int result;       /* 0, or the first error; final when the group has ended */
     weft_scope scope; /* scope.expired: its own deadline struck; cancel it with weft_group_cancel */
-    void *own_[16];   /* private */
+    void *own_[17];   /* private */
 } weft_group;
 
 typedef struct weft_ended {

@@ -3,9 +3,11 @@
 /*
  * A coroutine: a function on a stack of its own, entered and left by a switch.
  *
- * A thread has a `home` context, its ordinary stack. weft_coro_enter switches from home to a coroutine, weft_coro_leave back;
- * a coroutine never switches to another one. When its function is at its end it leaves for the last time by weft_coro_end,
- * and its stack may be given back.
+ * A thread has a `home` context, its ordinary stack. weft_coro_enter switches from home to a coroutine, weft_coro_leave back.
+ * When its function is at its end it leaves for the last time by weft_coro_end, and its stack may be given back.
+ *
+ * One coroutine may also switch to another by weft_coro_transfer: a generator's body and who steps it. For the scheduler the
+ * two are one: whoever does so sees to it that what home enters and what leaves for it is one weft_coro, that of the task.
  */
 #ifndef WEFT_LIB_CORO_CORO_H
 #define WEFT_LIB_CORO_CORO_H
@@ -88,6 +90,44 @@ static inline void weft_coro_end(weft_home *home, weft_coro *co)
     __sanitizer_start_switch_fiber(NULL, home->low, home->size);
 #endif
     weft_switch_(&co->sp, home->sp);
+    __builtin_unreachable();
+}
+
+/* From the running coroutine, whose place is kept in *from, to where `to` was left. Both may be elsewhere in memory when `from`
+ * is gone on with. */
+static inline void weft_coro_transfer(weft_coro *from, const weft_coro *to)
+{
+#ifdef WEFT_TSAN
+    __tsan_switch_to_fiber(to->stack->fiber, 0);
+#endif
+#ifdef WEFT_ASAN
+    void *fake_stack = NULL;
+    __sanitizer_start_switch_fiber(&fake_stack, to->stack->low, weft_stack_size(to->stack));
+#endif
+    weft_switch_(&from->sp, to->sp);
+#ifdef WEFT_ASAN
+    __sanitizer_finish_switch_fiber(fake_stack, NULL, NULL);
+#endif
+}
+
+/* The first act of a function that is first entered by a transfer. */
+static inline void weft_coro_arrived_by_transfer(void)
+{
+#ifdef WEFT_ASAN
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+}
+
+/* The last act of a function that ends by a transfer. */
+_Noreturn static inline void weft_coro_transfer_end(weft_coro *from, const weft_coro *to)
+{
+#ifdef WEFT_TSAN
+    __tsan_switch_to_fiber(to->stack->fiber, 0);
+#endif
+#ifdef WEFT_ASAN
+    __sanitizer_start_switch_fiber(NULL, to->stack->low, weft_stack_size(to->stack));
+#endif
+    weft_switch_(&from->sp, to->sp);
     __builtin_unreachable();
 }
 

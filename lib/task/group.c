@@ -255,7 +255,7 @@ void weft_group_finish(weft_group *g)
 {
     struct group_own *own = weft_group_own(g);
     weft_task *t = weft_scope_own(&g->scope)->task;
-    CHECK(own->count == 0);
+    CHECK(own->count == 0 && !own->owned);
     if (own->promised || !weft_list_is_empty(&own->placers))
         weft_misuse_die("a group ends while a task that is not of it waits for a place in it");
     settle_result(g);
@@ -283,9 +283,13 @@ int weft_group_join(weft_group *g)
         weft_misuse_die("a group is joined that this task has not open");
     if (t->innermost != &g->scope)
         weft_misuse_die("a group is joined out of order: a scope was opened in it and is still open");
-    if (own->count > 0 && t->loop->on_loop_stack)
+    if ((own->count > 0 || own->owned) && t->loop->on_loop_stack)
         weft_misuse_die("a group is joined on the loop's stack");
-    while (own->count > 0) {
+    while (own->count > 0 || own->owned) {
+        if (own->count == 0) {
+            weft_owned_end_all(&own->owned);
+            continue;
+        }
         weft_wait wait = WEFT_WAIT("join", g, withdraw_joiner);
         wait.is_uncut = true;
         own->joiner = &wait;

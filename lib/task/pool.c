@@ -292,7 +292,6 @@ int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_fu
     job->pool = pool;
     job->post = (struct weft_loop_post){ .fn = come_back, .arg = job };
     job->is_counted = true;
-    atomic_init(&job->is_cut, false);
     pthread_mutex_lock(&pool->lock);
     if (fails_when_full && count_waiting(pool) >= pool->limits.queue) {
         pthread_mutex_unlock(&pool->lock);

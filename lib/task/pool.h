@@ -27,7 +27,7 @@ enum weft_pool_kind {
 
 struct weft_pool;
 
-/* Embedded in its owner, and in place until `done` is called or it is withdrawn. */
+/* Embedded in its owner, zeroed but for the first members, and in place until `done` is called or it is withdrawn. */
 typedef struct weft_job {
     int (*fn)(void *arg);
     void *arg;

@@ -187,6 +187,39 @@ void weft_scope_leave(weft_scope *s)
     update_task(t);
 }
 
+/* The chain has moved to `t` (NULL: to nowhere): its scopes belong to that, and have the reasons that are around there. */
+static void move_chain(weft_task *t, const struct weft_scope_chain *chain)
+{
+    weft_list work;
+    weft_list_init(&work);
+    for (weft_scope *s = chain->outermost; s; s = weft_scope_own(s)->inner)
+        weft_scope_own(s)->task = t;
+    spread_chain(t, chain->outermost, &work);
+    spread_groups(&work);
+}
+
+void weft_scope_detach(weft_task *t, weft_scope *base, struct weft_scope_chain *ret_chain)
+{
+    weft_scope **place = base ? &weft_scope_own(base)->inner : &t->outermost;
+    *ret_chain = (struct weft_scope_chain){ .outermost = *place, .innermost = t->innermost };
+    *place = NULL;
+    t->innermost = base;
+    weft_scope_own(ret_chain->outermost)->outer = NULL;
+    move_chain(NULL, ret_chain);
+    update_task(t);
+}
+
+void weft_scope_attach(weft_task *t, struct weft_scope_chain *chain)
+{
+    weft_scope **place = t->innermost ? &weft_scope_own(t->innermost)->inner : &t->outermost;
+    *place = chain->outermost;
+    weft_scope_own(chain->outermost)->outer = t->innermost;
+    t->innermost = chain->innermost;
+    move_chain(t, chain);
+    update_task(t);
+    *chain = (struct weft_scope_chain){ NULL, NULL };
+}
+
 weft_scope *weft_scope_origin(const weft_task *t)
 {
     weft_scope *s = t->innermost;

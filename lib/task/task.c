@@ -37,6 +37,14 @@ static void let_go(weft_task *t)
     }
 }
 
+/* A group that no task has opened, and so none joins, closes what it owns in the last of its tasks. */
+static void end_owned(weft_task *t)
+{
+    struct group_own *own = weft_group_own(t->group);
+    if (UNLIKELY(own->owned) && own->count == 1 && !weft_scope_own(&t->group->scope)->task)
+        weft_owned_end_all(&own->owned);
+}
+
 static void run_task(void *arg)
 {
     weft_task *t = arg;
@@ -45,6 +53,7 @@ static void run_task(void *arg)
     t->result = t->fn(t->arg);
     if (t->deferred)
         weft_task_run_deferred(t);
+    end_owned(t);
     if (UNLIKELY(!weft_list_is_empty(&t->held)))
         let_go(t);
     if (t->innermost)
@@ -126,13 +135,18 @@ void weft_task_yield(weft_task *t)
     weft_coro_leave(&t->loop->home, &t->coro);
 }
 
+void weft_task_give_stack(weft_loop *loop, weft_stack *stack)
+{
+    weft_stack_give(&loop->stacks, stack);
+    if (!weft_timer_is_set(&loop->trim) && !(loop->test && loop->test->is_virtual))
+        weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(weft_loop_now(loop), WEFT_SECOND)));
+}
+
 /* The task has left its stack for the last time. */
 static void retire(weft_task *t)
 {
     weft_loop *loop = t->loop;
-    weft_stack_give(&loop->stacks, t->coro.stack);
-    if (!weft_timer_is_set(&loop->trim) && !(loop->test && loop->test->is_virtual))
-        weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(weft_loop_now(loop), WEFT_SECOND)));
+    weft_task_give_stack(loop, t->coro.stack);
     weft_list_unlink(&t->all);
     weft_group_ended(t->group, t);
 }

@@ -35,6 +35,35 @@ struct weft_deferred {
     void *arg;
 };
 
+/* What the end of a group, or of a generator's body, closes if nobody has before. Embedded; in one list of its owner. */
+struct weft_owned {
+    struct weft_owned *next, **place;
+    void (*end)(struct weft_owned *owned); /* in a task, which may wait; takes it out of the list */
+};
+
+static inline void weft_owned_add(struct weft_owned **list, struct weft_owned *owned)
+{
+    owned->next = *list;
+    owned->place = list;
+    if (*list)
+        (*list)->place = &owned->next;
+    *list = owned;
+}
+
+static inline void weft_owned_remove(struct weft_owned *owned)
+{
+    *owned->place = owned->next;
+    if (owned->next)
+        owned->next->place = owned->place;
+}
+
+/* The latest first; also those that are added meanwhile. */
+static inline void weft_owned_end_all(struct weft_owned **list)
+{
+    while (*list)
+        (*list)->end(*list);
+}
+
 struct weft_task {
     unsigned magic;
     uint8_t state;
@@ -65,6 +94,7 @@ struct weft_task {
     weft_list awaiters; /* at most one waiter: a weft_await or a select */
     struct weft_deferred *deferred;
     struct weft_trail *trail;
+    struct weft_generator *generator; /* whose body runs in it, the innermost of several; `coro` is that body's */
 };
 
 /* What a task holds and must let go before it ends. */
@@ -100,6 +130,7 @@ struct group_own {
     weft_wait *joiner, *nexter;
     weft_list work; /* in the work list while a reason is spread */
     struct weft_trail *trail;
+    struct weft_owned *owned;
 };
 _Static_assert(sizeof(struct group_own) <= sizeof(((weft_group *)0)->own_), "weft_group has room");
 
@@ -125,6 +156,15 @@ void weft_task_set_state(weft_task *t, enum weft_task_state state);
 /* As the public calls, for task t (NULL: around it is nothing), with an absolute deadline in nanoseconds. */
 void weft_scope_enter(weft_scope *s, weft_task *t, bool is_group, weft_duration deadline);
 void weft_scope_leave(weft_scope *s);
+
+/* A part of a task's chain that a generator's body has opened, while the body is suspended: then nothing is around it. */
+struct weft_scope_chain {
+    weft_scope *outermost, *innermost;
+};
+
+/* Takes the scopes inside `base` (NULL: all of them; there are some) off t's chain, and puts them on again, in t or another. */
+void weft_scope_detach(weft_task *t, weft_scope *base, struct weft_scope_chain *ret_chain);
+void weft_scope_attach(weft_task *t, struct weft_scope_chain *chain);
 
 /* Cuts s short with an own reason (the first one stays) and spreads it. */
 void weft_scope_cut(weft_scope *s, int reason, bool is_hard);
@@ -187,6 +227,9 @@ int weft_task_check_awaitable(const weft_task *task);
 
 /* Takes out a spawned task that has ended, with its trail (give it to weft_trail_adopt); the handle is then spent. */
 int weft_task_take_result(weft_task *t, struct weft_trail **ret_trail);
+
+/* Gives back a stack that nothing runs on any more. */
+void weft_task_give_stack(weft_loop *loop, weft_stack *stack);
 
 /* Gives back the object of a task that is done and in no list. */
 void weft_task_free(weft_task *t);

@@ -108,6 +108,11 @@ int weft_wait_check_inside(const char *what, weft_group *inside)
     return check(what, inside);
 }
 
+int weft_wait_refuse(const char *what, int reason)
+{
+    return refuse(weft_here->current, reason, NULL, what);
+}
+
 /* Test mode: the wait that has just parked is the one to be cancelled, now or when it is woken. */
 static void cancel_chosen(weft_task *t, weft_wait *wait)
 {

@@ -46,6 +46,10 @@ int weft_wait_check(const char *what);
 /* The same for a wait inside a group: only reasons that may cut such a wait are refused. */
 int weft_wait_check_inside(const char *what, weft_group *inside);
 
+/* What weft_wait_check does about a reason, for one that is not the task's: a trip through the scheduler. Returns the reason,
+ * or a later one of the task's. */
+int weft_wait_refuse(const char *what, int reason);
+
 /* Parks the calling task until the wait is settled; returns the result. */
 int weft_wait_park(weft_wait *wait);
 
