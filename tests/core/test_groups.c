@@ -250,6 +250,37 @@ static int end_slowly(void *arg)
     return rc;
 }
 
+/* Wakes who waits on the queue, and then ends. */
+static int signal_and_end(void *arg)
+{
+    int item = 0;
+    WEFT_TRY(weft_sleep(1 * MS));
+    return weft_queue_try_put((weft_queue *)arg, &item);
+}
+
+/* A place that has been given to a waiter which has not run yet is taken: nobody else gets it in that turn. */
+static int a_promised_place_is_taken(void)
+{
+    struct places p = { 0 };
+    struct numbered n = { &p, 1 };
+    weft_queue *signal = weft_queue_new(sizeof(int), 1);
+    int item;
+    WEFT_GROUP (placers) {
+        WEFT_GROUP (g, .limit = 1, .on_error = WEFT_COLLECT) {
+            p.group = &g;
+            weft_go(&g, signal_and_end, signal);
+            weft_go(&placers, place_one, &n);
+            WEFT_CHECK(weft_queue_get(signal, &item) == 1); /* we run before the placer, whose place is free by now */
+            WEFT_CHECK(weft_group_own(&g)->promised == 1 && weft_group_own(&g)->count == 0 && p.ran == 0);
+            WEFT_CHECK(weft_go(&g, succeed, NULL) == -EAGAIN);
+            WEFT_TRY(weft_sleep(1 * MS)); /* a group may not end while another's task waits for a place in it */
+        }
+        WEFT_CHECK(g.result == -EAGAIN && p.ran == 1);
+    }
+    weft_queue_free(signal);
+    return placers.result;
+}
+
 struct outsider {
     struct places *places;
     int rc, second_rc;
@@ -456,6 +487,7 @@ static const weft_test tests[] = {
     TEST(go_beyond_the_limit_fails_the_group),
     TEST(places_are_given_in_order),
     TEST(placers_are_not_overtaken),
+    TEST(a_promised_place_is_taken),
     TEST(go_wait_in_a_cut_group_returns_its_reason),
     TEST(copies_up_to_512_bytes),
     TEST(a_copy_of_513_bytes_is_refused),
