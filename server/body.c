@@ -22,7 +22,7 @@ enum run { RUN_END, RUN_BYTES, RUN_MORE };
 /* Refuses the rest: nothing behind it can be trusted, so the connection closes after the reply. */
 static int refuse_body(weft_request *req, int status, const char *words)
 {
-    req->body_failed = true;
+    req->body_error = WEFT_EHTTP(status);
     req->connection->must_close = true;
     return weft_fail(WEFT_EHTTP(status), "%s", words);
 }
@@ -58,8 +58,8 @@ static int next_run(weft_request *req)
 {
     if (req->run_left > 0)
         return RUN_BYTES;
-    if (req->body_failed)
-        return WEFT_EPROTOCOL;
+    if (req->body_error)
+        return req->body_error;
     if (req->body_ended)
         return RUN_END;
     if (req->head.is_chunked)
@@ -99,14 +99,14 @@ bool weft_request_skip_body(weft_request *req, int64_t *ret_left)
         return true;
     if (!req->head.is_chunked) {
         *ret_left = weft_request_body_left(req);
-        return !req->body_failed;
+        return !req->body_error;
     }
     if (req->head.expects_continue && !req->sent_continue && req->connection->input.size == 0)
         return req->body_ended;
     int rc = RUN_END;
-    while (!req->body_failed && (rc = next_run(req)) == RUN_BYTES)
+    while (!req->body_error && (rc = next_run(req)) == RUN_BYTES)
         take_run(req, NULL, (size_t)req->run_left);
-    return rc == RUN_END && !req->body_failed;
+    return rc == RUN_END && !req->body_error;
 }
 
 /* ---- waiting ---- */

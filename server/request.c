@@ -198,6 +198,8 @@ void weft_request_run(weft_request *req)
     req->group.stack_size = 0;
     weft_group_enter(&req->group, t, timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(weft_loop_now(server->loop), timeout));
     req->is_open = true;
+    if (req->connection->state == WEFT_CONNECTION_CLOSING)
+        weft_request_on_gone(req); /* it was closed between the head and here: nobody else would cancel the handler */
     int rc = req->route->handler(req);
     if (t->innermost != &req->group.scope)
         weft_misuse_die("the handler of %s returned with a scope or group still open", req->route->label);

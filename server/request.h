@@ -56,7 +56,8 @@ struct weft_request {
     weft_wait *write_wait;
 
     bool sent_continue;
-    bool body_ended, body_failed, body_streamed;
+    bool body_ended, body_streamed;
+    int body_error; /* why the body was refused; every later call returns it too */
     struct weft_chunked *chunked;
     int64_t run_left;   /* bytes at the front of the input that are payload */
     int64_t body_taken; /* bytes of payload taken off the input */

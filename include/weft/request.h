@@ -53,14 +53,14 @@ WEFT_API const char *weft_header(const weft_request *req, const char *name);
 
 /* May wait. The whole body, collected, NUL-terminated, in the arena; the same again when called again. Returns 0, or an error
  * to hand up, which answers 413 (larger than the route's body_limit), 408 (it stopped coming), 400 (a malformed chunk) or 503
- * (past the app's buffer_budget); WEFT_EPROTOCOL when called again after one of these; WEFT_EGONE; -EINVAL after
+ * (past the app's buffer_budget); the same one when called again; WEFT_EGONE; -EINVAL after
  * weft_body_read; -EBUSY while another task waits for the body; -ENOMEM; the reason that cut it short. */
 WEFT_API WEFT_WAITS int weft_body(weft_request *req, weft_bytes *ret_body);
 
 /* May wait. The next bytes of the body, at least one, at most `size`, as they come: for bodies that are larger than memory
  * should hold. The client is slowed down to the pace of the reading: 16 KiB are read ahead. The route's body_limit holds here
  * too. Returns the count, 0 at the end, or < 0: an error to hand up, which answers 413, 408 or (a malformed chunk) 400;
- * WEFT_EPROTOCOL when called again after one of these; WEFT_EGONE; -EINVAL after weft_body, or for size 0; -EBUSY while another
+ * the same one when called again; WEFT_EGONE; -EINVAL after weft_body, or for size 0; -EBUSY while another
  * task waits for the body; -ENOMEM; the reason that cut it short. */
 WEFT_API WEFT_WAITS int64_t weft_body_read(weft_request *req, void *buf, size_t size);
 
