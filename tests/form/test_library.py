@@ -87,7 +87,7 @@ def test_the_shared_library_binds_at_once_and_keeps_its_stack_unexecutable():
 
 def link_alone(archive, program, source=ROOT / 'tests' / 'form' / 'lib_alone.c'):
     """Links all of an archive, used or not, with the source and the third-party libraries, and no server."""
-    packages = ['libuv', 'jansson']
+    packages = ['libuv', 'jansson', 'openssl']
     if run('pkg-config', '--exists', 'libllhttp').returncode == 0:
         packages.append('libllhttp')
     libraries = output('pkg-config', '--libs', *packages).split()
