@@ -13,6 +13,7 @@
 #include "lib/base/random.h"
 #include "lib/task/poll.h"
 #include "lib/task/pool.h"
+#include "lib/task/report.h"
 #include "lib/task/task.h"
 
 enum {
@@ -189,6 +190,7 @@ static void end_deadlock(weft_loop *loop)
     if (!loop->test->is_quiet) {
         fprintf(stderr, "deadlock: nothing is ready, no timer is set, nothing is awaited from outside; the tasks:\n");
         weft_tasks_print(stderr);
+        weft_report_cycle(loop, stderr);
     }
     weft_group_cancel_hard(&loop->root);
 }
