@@ -180,7 +180,8 @@ WEFT_API void weft_app_stop(weft_app *app);
 WEFT_API bool weft_stopping(const weft_request *req);
 
 /* Reads flags and environment, serves, and frees the app (NULL: says that memory is out). Returns the exit status: 0, 1 could
- * not start, 2 a bad flag or route, 75 something was cut when stopping. `--help` lists the flags, `--routes` the routes. */
+ * not start, 2 a bad flag or route, 75 something was cut when stopping. `--help` lists the flags, `--routes` the routes. The
+ * program is expected to exit then: SIGTERM and SIGINT stay blocked, so that one which comes late changes nothing. */
 WEFT_API int weft_app_main(weft_app *app, int argc, char **argv);
 
 /* What an app has counted since it was made, over all its servers; the names are those of docs/http.md. */

@@ -81,6 +81,14 @@ void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post)
     put_post(loop, post);
 }
 
+/* It may be in the inbox, or in the list of those that are being called: that one is this thread's own. */
+void weft_loop_withdraw(weft_loop *loop, struct weft_loop_post *post)
+{
+    pthread_mutex_lock(&loop->inbox_lock);
+    weft_list_remove(&post->link);
+    pthread_mutex_unlock(&loop->inbox_lock);
+}
+
 bool weft_loop_drain_inbox(weft_loop *loop)
 {
     weft_list posts;
