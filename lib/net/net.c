@@ -7,6 +7,7 @@
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
 #include "lib/base/sanitize.h"
+#include "lib/net/outbox.h"
 #include "lib/net/tls.h"
 
 struct weft_net_block {
@@ -58,6 +59,7 @@ static void close_net(weft_loop *loop)
     run_callbacks(loop);
     CHECK(weft_list_is_empty(&net->streams));
     weft_tls_close_loop(net);
+    weft_outboxes_close(net->outboxes);
     while (net->free_blocks) {
         struct weft_net_block *block = net->free_blocks;
         net->free_blocks = block->next;
