@@ -12,6 +12,7 @@
 #include "lib/base/memory.h"
 #include "server/routes.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 enum { ACCESS_LOG_BUFFER_MIN = 16 * 1024, ACCESS_LOG_BUFFER_MAX = 1024 * 1024 * 1024 };
 
@@ -88,6 +89,7 @@ static void dispose(weft_app *app)
     weft_routes_free(app);
     free_listen(app);
     weft_mem_free(app->access_log);
+    weft_app_tls_free(app->tls);
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
     weft_mem_free(app);

@@ -63,6 +63,7 @@ struct weft_route_table {
 };
 
 struct weft_server;
+struct weft_app_tls;
 
 struct weft_app {
     unsigned magic;
@@ -72,8 +73,9 @@ struct weft_app {
     struct weft_settings settings;
     char *listen[WEFT_LISTEN_MAX];
     size_t listen_count;
-    char *access_log;  /* NULL: none */
-    int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
+    char *access_log;         /* NULL: none */
+    struct weft_app_tls *tls; /* NULL: plain HTTP only */
+    int problem_count;        /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
     pthread_mutex_t lock;             /* over what follows */

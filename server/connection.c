@@ -12,6 +12,7 @@
 #include "lib/base/random.h"
 #include "server/access_log.h"
 #include "server/request.h"
+#include "server/tls.h"
 
 /* ---- states ---- */
 
@@ -232,6 +233,11 @@ static weft_request *begin_request(weft_connection *c, size_t head_size)
     if (UNLIKELY(c->requests_left > 0) && --c->requests_left == 0) {
         weft_connection_end_by(c, WEFT_LIMIT_KEEP_ALIVE_REQUESTS);
         c->must_close = true;
+    }
+    if (UNLIKELY(c->is_redirected)) {
+        weft_tls_redirect(req);
+        after_reply(c, req);
+        return NULL;
     }
     status = weft_request_route(req);
     if (status == 0)

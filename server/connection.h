@@ -49,6 +49,7 @@ typedef struct weft_connection {
     bool is_broken : 1;        /* nothing can be sent any more */
     bool must_close : 1;       /* after the present reply */
     bool has_served : 1;       /* at least one request */
+    bool is_redirected : 1;    /* from a WEFT_DOOR_REDIRECT: each request is sent to HTTPS */
     uint16_t requests_left;    /* of the limit, if there is one */
     uint16_t held;             /* KiB of the loop's budget */
     uint32_t discard;          /* bytes of a body that nobody read, still to come; at most discard_limit */

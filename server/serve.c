@@ -19,6 +19,7 @@
 #include "server/access_log.h"
 #include "server/connection.h"
 #include "server/notify.h"
+#include "server/tls.h"
 
 /* Accepting goes on for so long once new connections are turned away: what the kernel has begun, it completes. Of 85 stops
  * under load none lost a connection then, of 140 that closed at once 44 were lost. */
@@ -48,18 +49,27 @@ static int open_listeners(weft_server *server)
 /* Once signals are heeded: who reads this may send one. */
 static void say_where(const weft_server *server)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
-        char url[160];
-        weft_log(WEFT_LOG_INFO, "listening on %s", weft_listener_url(server->listeners[i], url, sizeof url));
+    for (size_t i = 0; i < server->door_count; i++) {
+        char url[WEFT_DOOR_URL_MAX];
+        weft_log(WEFT_LOG_INFO, "listening on %s", weft_door_url(&server->doors[i], url));
     }
 }
 
 /* ---- how others reach the server ---- */
 
+struct hangup {
+    weft_app *app;
+    weft_access_writer *log_writer; /* of a file; or NULL */
+};
+
 /* On the supervisor's thread. */
 static void on_hangup(void *context)
 {
-    weft_access_writer_reopen(context);
+    const struct hangup *hangup = context;
+    if (hangup->log_writer)
+        weft_access_writer_reopen(hangup->log_writer);
+    if (hangup->app->tls)
+        weft_tls_refresh(hangup->app, true);
 }
 
 static void publish(weft_app *app, weft_server *server)
@@ -146,6 +156,7 @@ static int report(const weft_server *server, weft_duration took)
         "cut, %.2f s",
         (unsigned long long)n->replies, (unsigned long long)n->accepted, (unsigned long long)n->drained,
         (unsigned long long)n->cancelled, (unsigned long long)n->cut, seconds(took));
+    weft_tls_report(server->loop);
     return n->cancelled || n->cut ? WEFT_EXIT_CUT : 0;
 }
 
@@ -178,9 +189,10 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
     weft_duration hurry = weft_clock_add(s->cancel, s->cleanup);
     weft_supervisor *supervisor = NULL;
     weft_server *server;
+    struct hangup hangup = { app, log_writer && strcmp(app->access_log, "-") != 0 ? log_writer : NULL };
     WEFT_TRY(weft_server_open(&server, app));
-    int rc = 0;
-    if (log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
+    int rc = weft_tls_prepare(app);
+    if (rc == 0 && log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
         rc = -ENOMEM;
     if (rc == 0) /* before anybody can connect: then signals are not taken by their default any more */
         rc = weft_supervisor_start(&supervisor, weft_here,
@@ -189,8 +201,8 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
                                        .hurry_limit = hurry,
                                        .stop = on_stop,
                                        .context = app,
-                                       .hangup = log_writer && strcmp(app->access_log, "-") != 0 ? on_hangup : NULL,
-                                       .hangup_context = log_writer,
+                                       .hangup = hangup.log_writer || app->tls ? on_hangup : NULL,
+                                       .hangup_context = &hangup,
                                    });
     if (rc == 0)
         rc = open_listeners(server);
@@ -199,7 +211,13 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
         publish(app, server);
         say_where(server);
         weft_notify("READY=1");
+        weft_group background;
+        weft_group_open(&background);
+        if (app->tls && weft_go(&background, weft_tls_watch, app) < 0)
+            weft_log(WEFT_LOG_WARNING, "TLS: changed files will only be seen at SIGHUP: out of memory");
         weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
+        weft_group_cancel(&background);
+        weft_group_join(&background);
         rc = stop(server);
         publish(app, NULL);
         list_leaks(server);
@@ -242,8 +260,8 @@ int weft_app_port(const weft_app *app, size_t n)
     weft_app *locked = (weft_app *)(uintptr_t)app;
     int port = 0;
     pthread_mutex_lock(&locked->lock);
-    if (app->server && n < app->server->listener_count)
-        port = weft_listener_port(app->server->listeners[n]);
+    if (app->server && n < app->server->door_count)
+        port = weft_listener_port(app->server->doors[n].listener);
     pthread_mutex_unlock(&locked->lock);
     return port;
 }

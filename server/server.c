@@ -12,6 +12,7 @@
 #include "lib/base/memory.h"
 #include "lib/task/supervisor.h"
 #include "server/connection.h"
+#include "server/tls.h"
 
 enum {
     CONNECTIONS_PER_CHUNK = 64,
@@ -126,20 +127,24 @@ static void pause_accepting(weft_server *server)
         weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
                  server->connection_count);
     server->limit_is_said = true;
-    for (size_t i = 0; i < server->listener_count; i++)
-        weft_listener_pause(server->listeners[i]);
+    for (size_t i = 0; i < server->door_count; i++)
+        weft_listener_pause(server->doors[i].listener);
 }
 
 static void on_accepted(void *context, int fd, bool is_tcp)
 {
-    weft_server *server = context;
+    const weft_door *door = context;
+    weft_server *server = door->server;
     weft_connection *c = weft_connection_new(server);
     if (!c) {
         weft_count(&server->counts.unaccepted);
         close(fd);
         return;
     }
-    if (weft_transport_open_fd(&c->transport, server->loop, fd, is_tcp, &weft_connection_events) < 0) {
+    c->is_redirected = door->kind == WEFT_DOOR_REDIRECT;
+    if ((door->kind == WEFT_DOOR_TLS
+             ? weft_tls_open(c, fd, is_tcp)
+             : weft_transport_open_fd(&c->transport, server->loop, fd, is_tcp, &weft_connection_events)) < 0) {
         weft_count(&server->counts.unaccepted);
         close(fd);
         weft_connection_abandon(c);
@@ -152,12 +157,16 @@ static void on_accepted(void *context, int fd, bool is_tcp)
 
 int weft_server_listen(weft_server *server, const char *address)
 {
-    weft_listener **listener = &server->listeners[server->listener_count];
-    int rc = weft_listener_open(listener, server->loop, address, on_accepted, server);
+    weft_door *door = &server->doors[server->door_count];
+    *door = (weft_door){ .server = server };
+    address = weft_door_address(address, server->app->tls != NULL, &door->kind);
+    if (door->kind != WEFT_DOOR_PLAIN && !server->app->tls)
+        return weft_fail(-EINVAL, "there is no certificate");
+    int rc = weft_listener_open(&door->listener, server->loop, address, on_accepted, door);
     if (rc < 0)
         return rc;
-    weft_listener_count_shortages(*listener, &server->counts.unaccepted);
-    server->listener_count++;
+    weft_listener_count_shortages(door->listener, &server->counts.unaccepted);
+    server->door_count++;
     return 0;
 }
 
@@ -234,8 +243,8 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     if (!server->accepts_paused || server->stop_stage >= WEFT_DRAINING)
         return;
     server->accepts_paused = false;
-    for (size_t i = 0; i < server->listener_count; i++)
-        weft_listener_resume(server->listeners[i]);
+    for (size_t i = 0; i < server->door_count; i++)
+        weft_listener_resume(server->doors[i].listener);
 }
 
 /* ---- opening and closing ---- */
@@ -282,30 +291,30 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
 static void close_listeners(weft_server *server)
 {
     pthread_mutex_lock(&server->app->lock); /* another thread may ask for a port */
-    size_t count = server->listener_count;
-    server->listener_count = 0;
+    size_t count = server->door_count;
+    server->door_count = 0;
     pthread_mutex_unlock(&server->app->lock);
     for (size_t i = 0; i < count; i++)
-        weft_listener_close(server->listeners[i]);
+        weft_listener_close(server->doors[i].listener);
 }
 
 /* ---- stopping ---- */
 
 void weft_server_bar(weft_server *server)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
+    for (size_t i = 0; i < server->door_count; i++) {
         char url[WEFT_LISTENER_URL_MAX];
-        int rc = weft_listener_bar(server->listeners[i]);
+        int rc = weft_listener_bar(server->doors[i].listener);
         if (rc < 0)
             weft_log(WEFT_LOG_DEBUG, "%s: the filter that turns new connections away is refused (%s): some may be reset",
-                     weft_listener_url(server->listeners[i], url, sizeof url), weft_strerror(rc));
+                     weft_listener_url(server->doors[i].listener, url, sizeof url), weft_strerror(rc));
     }
 }
 
 void weft_server_close_door(weft_server *server)
 {
-    for (size_t i = 0; i < server->listener_count; i++)
-        weft_listener_accept_rest(server->listeners[i], ACCEPT_REST);
+    for (size_t i = 0; i < server->door_count; i++)
+        weft_listener_accept_rest(server->doors[i].listener, ACCEPT_REST);
     close_listeners(server);
 }
 

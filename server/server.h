@@ -11,9 +11,9 @@
 
 #include "lib/base/slab.h"
 #include "lib/http/date.h"
-#include "lib/net/listener.h"
 #include "lib/task/task.h"
 #include "server/app.h"
+#include "server/door.h"
 
 struct weft_connection;
 struct weft_supervisor;
@@ -43,8 +43,8 @@ typedef struct weft_server {
     weft_list of_app; /* in its list of servers */
     weft_loop *loop;
     weft_group requests; /* the tasks that serve connections */
-    weft_listener *listeners[WEFT_LISTEN_MAX];
-    size_t listener_count;
+    weft_door doors[WEFT_LISTEN_MAX];
+    size_t door_count;
     bool accepts_paused;
     bool limit_is_said; /* in the log, and the connections have stayed near their limit since */
 

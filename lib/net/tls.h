@@ -34,11 +34,11 @@ struct weft_tls_counts {
 
 /* ---- contexts ---- */
 
-/* The options are copied. 0, or -errno with words. */
-int weft_tls_server_new(weft_tls_context **ret_context, const weft_tls_options *options, weft_tls_words *ret_words);
+/* The options are copied; no file is read yet. 0 or -ENOMEM. */
+int weft_tls_server_new(weft_tls_context **ret_context, const weft_tls_options *options);
 
-/* Reads its files again: always, or if they have changed since they were last read. 1: they are in use from now on; 0: nothing
- * has changed; < 0, with words: the old ones stay. From any thread; blocks for some milliseconds. */
+/* Reads its files: always, or if they have changed since they were last read. 1: they are in use from now on; 0: nothing
+ * has changed; < 0, with words: the old ones stay, if there are any. From any thread; blocks for some milliseconds. */
 int weft_tls_reload(weft_tls_context *context, bool only_if_changed, weft_tls_words *ret_words);
 
 /* The loop's own client context, that trusts whom the system trusts; made at the first use. 0 or -errno, logged. */

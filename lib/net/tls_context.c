@@ -355,21 +355,18 @@ static bool copy_options(weft_tls_context *context, const weft_tls_options *from
     return is_good && context->stamps;
 }
 
-int weft_tls_server_new(weft_tls_context **ret_context, const weft_tls_options *options, weft_tls_words *ret_words)
+int weft_tls_server_new(weft_tls_context **ret_context, const weft_tls_options *options)
 {
     weft_tls_context *context = new_context(false);
     if (!context)
-        return out_of_memory(ret_words);
-    int rc = copy_options(context, options) ? 0 : out_of_memory(ret_words);
-    if (rc == 0 && options->self_signed && weft_tls_make_certificate(&context->made, &context->made_key) < 0)
-        rc = out_of_memory(ret_words);
-    if (rc == 0)
-        rc = weft_tls_reload(context, false, ret_words);
-    if (rc < 0)
+        return -ENOMEM;
+    if (!copy_options(context, options) ||
+        (options->self_signed && weft_tls_make_certificate(&context->made, &context->made_key) < 0)) {
         weft_tls_context_free(context);
-    else
-        *ret_context = context;
-    return rc < 0 ? rc : 0;
+        return -ENOMEM;
+    }
+    *ret_context = context;
+    return 0;
 }
 
 void weft_tls_fingerprint(weft_tls_context *context, char ret_text[WEFT_TLS_FINGERPRINT + 1])

@@ -306,7 +306,7 @@ static void on_time(weft_timer *timer)
 static void answer_plain(struct tls *s, const char *data, size_t size)
 {
     static const char reply[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 57\r\n"
-                                "Connection: close\r\n\r\n400 Bad Request: this port speaks HTTPS, not plain HTTP.\r\n";
+                                "Connection: close\r\n\r\n400 Bad Request: this port speaks HTTPS, not plain HTTP.\n";
     for (size_t i = 0; i < size && i < 3; i++)
         if (data[i] < 'A' || data[i] > 'Z')
             return;

@@ -45,7 +45,8 @@ static inline weft_tls_context *new_server(void)
 {
     weft_tls_context *context;
     weft_tls_words words;
-    WEFT_CHECK(weft_tls_server_new(&context, &(weft_tls_options){ .self_signed = true }, &words) == 0);
+    WEFT_CHECK(weft_tls_server_new(&context, &(weft_tls_options){ .self_signed = true }) == 0);
+    WEFT_CHECK(weft_tls_reload(context, false, &words) == 1);
     return context;
 }
 
