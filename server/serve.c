@@ -39,7 +39,8 @@ static int open_listeners(weft_server *server)
         const char *address = app->listen_count ? app->listen[i] : otherwise[i];
         int rc = weft_server_listen(server, address);
         if (rc < 0) {
-            weft_log(WEFT_LOG_ERROR, "cannot listen on %s: %s", address, weft_strerror(rc));
+            weft_log(WEFT_LOG_ERROR, "cannot listen on %s: %s", address,
+                     rc == WEFT_ECERTIFICATE ? "there is no certificate" : weft_strerror(rc));
             return rc;
         }
     }

@@ -161,7 +161,7 @@ int weft_server_listen(weft_server *server, const char *address)
     *door = (weft_door){ .server = server };
     address = weft_door_address(address, server->app->tls != NULL, &door->kind);
     if (door->kind != WEFT_DOOR_PLAIN && !server->app->tls)
-        return weft_fail(-EINVAL, "there is no certificate");
+        return WEFT_ECERTIFICATE;
     int rc = weft_listener_open(&door->listener, server->loop, address, on_accepted, door);
     if (rc < 0)
         return rc;

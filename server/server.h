@@ -74,7 +74,7 @@ typedef struct weft_server {
 /* Makes it, on this thread's loop, in the calling task, which must close it. 0 or -ENOMEM. */
 int weft_server_open(weft_server **ret_server, weft_app *app);
 
-/* Listens on an address of the app; accepts from the next turn on. 0 or -errno. */
+/* Listens on an address of the app; accepts from the next turn on. 0, WEFT_ECERTIFICATE if it needs one, or -errno. */
 int weft_server_listen(weft_server *server, const char *address);
 
 /* Bars every door, so that no connection is begun any more; those that the kernel has begun are still accepted. */

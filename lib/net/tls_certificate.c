@@ -41,22 +41,27 @@ static int look_at(const char *path, weft_tls_words *words)
     return is_folder ? say(words, -EISDIR, "%s: %s", path, weft_strerror(-EISDIR)) : 0;
 }
 
-static bool is_error(unsigned long error, int lib, int reason)
+static bool is_one(unsigned long error, int lib, int reason)
 {
     return ERR_GET_LIB(error) == lib && ERR_GET_REASON(error) == reason;
 }
 
+/* Where it went wrong first, or what came of it last. */
+static bool is_error(int lib, int reason)
+{
+    return is_one(ERR_peek_error(), lib, reason) || is_one(ERR_peek_last_error(), lib, reason);
+}
+
 static int explain(weft_tls_words *words, const char *path, const char *what)
 {
-    unsigned long error = ERR_peek_last_error();
-    const char *reason = ERR_reason_error_string(error);
-    if (is_error(error, ERR_LIB_SSL, ERR_R_MALLOC_FAILURE))
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    if (is_error(ERR_LIB_SSL, ERR_R_MALLOC_FAILURE))
         return say(words, -ENOMEM, "%s: out of memory", path);
-    if (is_error(error, ERR_LIB_SSL, SSL_R_EE_KEY_TOO_SMALL) || is_error(error, ERR_LIB_SSL, SSL_R_CA_KEY_TOO_SMALL))
+    if (is_error(ERR_LIB_SSL, SSL_R_EE_KEY_TOO_SMALL) || is_error(ERR_LIB_SSL, SSL_R_CA_KEY_TOO_SMALL))
         return say(words, -EINVAL, "%s: its key is too weak: RSA needs 2048 bits, an elliptic curve 224", path);
-    if (is_error(error, ERR_LIB_SSL, SSL_R_CA_MD_TOO_WEAK))
+    if (is_error(ERR_LIB_SSL, SSL_R_CA_MD_TOO_WEAK))
         return say(words, -EINVAL, "%s: it is signed with a digest that is too weak: SHA-256 is the least", path);
-    if (is_error(error, ERR_LIB_PEM, PEM_R_NO_START_LINE))
+    if (is_error(ERR_LIB_PEM, PEM_R_NO_START_LINE) || is_error(ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED))
         return say(words, -EINVAL, "%s: there is no %s in it (PEM is wanted)", path, what);
     return say(words, -EINVAL, "%s: this %s cannot be used: %s", path, what, reason ? reason : "unknown error");
 }
@@ -77,11 +82,10 @@ static int load_key(SSL_CTX *ctx, const weft_tls_certificate *files, weft_tls_wo
     SSL_CTX_set_default_passwd_cb_userdata(ctx, &has_passphrase);
     bool is_loaded = SSL_CTX_use_PrivateKey_file(ctx, files->key_file, SSL_FILETYPE_PEM) == 1;
     SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
-    unsigned long error = ERR_peek_last_error();
     if (has_passphrase)
         return say(words, -EINVAL, "%s: the key has a passphrase: write it to a file without one (openssl pkey)",
                    files->key_file);
-    if (is_error(error, ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH) || is_error(error, ERR_LIB_X509, X509_R_KEY_TYPE_MISMATCH))
+    if (is_error(ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH) || is_error(ERR_LIB_X509, X509_R_KEY_TYPE_MISMATCH))
         return say(words, -EINVAL, "%s: it is not the key of the certificate in %s", files->key_file, files->cert_file);
     if (!is_loaded)
         return explain(words, files->key_file, "private key");

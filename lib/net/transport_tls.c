@@ -674,9 +674,11 @@ static void describe_certificate(struct weft_tls_description *d, const SSL *ssl)
     d->is_verified = SSL_get_verify_result(ssl) == X509_V_OK;
     weft_tls_fingerprint_of(cert, d->fingerprint);
     BIO *out = BIO_new(BIO_s_mem());
-    char *text;
-    if (out && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
-        snprintf(d->subject, sizeof d->subject, "%.*s", (int)BIO_get_mem_data(out, &text), text);
+    if (out && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
+        char *text = NULL;
+        long size = BIO_get_mem_data(out, &text);
+        snprintf(d->subject, sizeof d->subject, "%.*s", (int)size, text ? text : "");
+    }
     BIO_free(out);
 }
 

@@ -221,7 +221,11 @@ static void restore_mask(const weft_supervisor *s)
         drop_signal(s, SIGTERM);
         drop_signal(s, SIGINT);
     }
-    pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
+    sigset_t now, mask = s->former_mask;
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    if (sigismember(&now, SIGPIPE)) /* lib/net's doing, which drops a pending one before it undoes that */
+        sigaddset(&mask, SIGPIPE);
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
 }
 
 void weft_supervisor_end(weft_supervisor *s)

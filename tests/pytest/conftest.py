@@ -15,7 +15,7 @@ import pytest
 
 BUILD = pathlib.Path(os.environ['WEFT_BUILD'])
 SLOW = float(os.environ.get('WEFT_TIME_FACTOR', '1'))  # under a sanitizer everything takes longer
-URL = re.compile(r'listening on (?:http://(\S+):(\d+)|unix:(\S+))')
+URL = re.compile(r'listening on (?:https?://(\S+):(\d+)|unix:(\S+))')
 
 
 class Server:
