@@ -274,7 +274,7 @@ static int test_slow_record(void)
     probe server, client;
     WEFT_TRY(open_ready(&server, &client, 65536));
     WEFT_CHECK(weft_sleep(WEFT_HOUR) == 0 && server.errors == 0); /* idle is not slow */
-    static char bytes[] = "\x17\x03\x03\x01 a record of 288 bytes";
+    static char bytes[] = "\x17\x03\x03\x01 a record of 288 bytes, of which";
     weft_transport *inner = weft_tls_inner(&client.t);
     for (int i = 0; i < 29; i++) {
         WEFT_CHECK(weft_transport_send(inner, &(struct iovec){ bytes + i, 1 }, 1) == 0);
