@@ -29,6 +29,7 @@ static void set_defaults(struct weft_settings *s)
     *s = (struct weft_settings){
         .drain = 15 * WEFT_SECOND,
         .fresh_connection = 5 * WEFT_SECOND,
+        .websocket_drain = 10 * WEFT_SECOND,
         .cancel = 5 * WEFT_SECOND,
         .cleanup = WEFT_CLEANUP_TIME,
         .request_timeout = 300 * WEFT_SECOND,
@@ -177,6 +178,7 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     SET_DURATION(announce);
     SET_DURATION(drain);
     SET_DURATION(fresh_connection);
+    SET_DURATION(websocket_drain);
     SET_DURATION(cancel);
     SET_DURATION(cleanup);
     SET_DURATION(request_timeout);

@@ -29,7 +29,7 @@ typedef struct weft_route_target {
 
 /* Settings with every default filled in. */
 struct weft_settings {
-    weft_duration announce, drain, fresh_connection, cancel, cleanup;
+    weft_duration announce, drain, fresh_connection, websocket_drain, cancel, cleanup;
     weft_duration request_timeout, head_timeout, keep_alive_timeout, body_timeout, write_timeout;
     int64_t body_limit;
     size_t buffer_budget;

@@ -32,6 +32,7 @@ DOORS = {
     'llhttp.h': (('lib/http/head.c', 'lib/http/chunked.c', 'tests/unit/test_llhttp_strict.c'), 3),
     'llhttp.c': (('lib/http/llhttp_sse42.c',), 1),
     'jansson.h': (('lib/json/',), 2),
+    'zlib.h': (('lib/codec/', 'tests/'), 3),
     'openssl/': (('lib/crypto/', 'lib/net/tls.c', 'examples/demo/'), 3),
     'wslay/': (('lib/ws/', 'tests/'), 2),
     'curl/': (('lib/client/',), 2),
