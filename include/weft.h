@@ -7,6 +7,7 @@
 #include <weft/app.h>
 #include <weft/barrier.h>
 #include <weft/base.h>
+#include <weft/concurrent.h>
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/fd.h>
@@ -20,6 +21,7 @@
 #include <weft/queue.h>
 #include <weft/rate.h>
 #include <weft/request.h>
+#include <weft/retry.h>
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/semaphore.h>

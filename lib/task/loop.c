@@ -99,6 +99,12 @@ bool weft_loop_drain_inbox(weft_loop *loop)
     return any;
 }
 
+uint64_t weft_loop_draw(weft_loop *loop, uint64_t bound)
+{
+    bool is_seeded = loop->test && loop->test->random;
+    return weft_random_below(is_seeded ? &loop->test->random : &loop->random, bound);
+}
+
 /* ---- turns ---- */
 
 void weft_callback_soon(weft_loop *loop, weft_callback *callback)
@@ -293,6 +299,8 @@ static weft_loop *open_loop(const struct weft_loop_options *options, int *ret_er
     weft_list_init(&loop->tasks);
     weft_list_init(&loop->inbox);
     loop->now = is_virtual(loop) ? 0 : weft_clock_monotonic();
+    if (!loop->test) /* no two processes alike: those that failed together do not come back together */
+        loop->random = (uint64_t)weft_clock_monotonic() ^ (uint64_t)(uintptr_t)loop << 24;
     weft_wheel_init(&loop->wheel, loop->now / WEFT_MILLISECOND);
     weft_stacks_init(&loop->stacks);
     weft_timer_init(&loop->trim, trim);
