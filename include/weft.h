@@ -18,6 +18,7 @@
 #include <weft/loop.h>
 #include <weft/offload.h>
 #include <weft/once.h>
+#include <weft/pool.h>
 #include <weft/queue.h>
 #include <weft/rate.h>
 #include <weft/request.h>
