@@ -13,6 +13,7 @@
 #include "lib/base/random.h"
 #include "lib/task/poll.h"
 #include "lib/task/pool.h"
+#include "lib/task/report.h"
 #include "lib/task/task.h"
 
 enum {
@@ -79,6 +80,14 @@ void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post)
 {
     post->is_embedded = true;
     put_post(loop, post);
+}
+
+/* It may be in the inbox, or in the list of those that are being called: that one is this thread's own. */
+void weft_loop_withdraw(weft_loop *loop, struct weft_loop_post *post)
+{
+    pthread_mutex_lock(&loop->inbox_lock);
+    weft_list_remove(&post->link);
+    pthread_mutex_unlock(&loop->inbox_lock);
 }
 
 bool weft_loop_drain_inbox(weft_loop *loop)
@@ -187,6 +196,7 @@ static void end_deadlock(weft_loop *loop)
     if (!loop->test->is_quiet) {
         fprintf(stderr, "deadlock: nothing is ready, no timer is set, nothing is awaited from outside; the tasks:\n");
         weft_tasks_print(stderr);
+        weft_report_cycle(loop, stderr);
     }
     weft_group_cancel_hard(&loop->root);
 }

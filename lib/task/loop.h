@@ -148,6 +148,9 @@ struct weft_loop_options {
 /* As weft_loop_post, with a post that the caller owns until it is called: it cannot fail. */
 void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post);
 
+/* Takes an embedded post back, if it has not been called yet. Its link is either in use or on itself. On the loop's thread. */
+void weft_loop_withdraw(weft_loop *loop, struct weft_loop_post *post);
+
 /* Calls what has been posted so far; was there anything? */
 bool weft_loop_drain_inbox(weft_loop *loop);
 
