@@ -196,7 +196,8 @@ static weft_offload_limits default_limits(enum weft_pool_kind kind)
     return (weft_offload_limits){ .threads = threads, .queue = QUEUE_DEFAULT, .idle = IDLE_DEFAULT };
 }
 
-static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_pool_kind kind, const weft_offload_limits *limits)
+static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_pool_kind kind,
+                     const weft_offload_limits *limits)
 {
     static const char *const names[] = { "weft-user", "weft-compute", "weft-files", "weft-names" };
     pool->workers = weft_mem_calloc((size_t)limits->threads, sizeof *pool->workers);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Each program of examples/patterns ends well, in time, and prints exactly what stands in NAME.txt beside this file, where <N>
-is any number: one that was measured. What it logs, on standard error, stands in NAME.log, without the folders of source files and
-with <T> for the time; without that file it logs nothing."""
+is any number: one that was measured. What it logs, on standard error, stands in NAME.log, without the folders of source files,
+and with <T> for the time; without that file it logs nothing."""
 
 import os
 import pathlib
