@@ -2,6 +2,7 @@
 /* Copyright (c) the Weft authors */
 /* weft_app_main: flags, environment, serving, and the exit status. A bad flag is one clear line and status 2. */
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,17 @@ static int print_routes(const weft_app *app, const char *program)
     return status == 0 && rc < 0 ? STATUS_CANNOT : status;
 }
 
+/* Until the process exits: one that comes between the end of serving and the exit asks for what is happening, and must not
+ * change the exit status. */
+static void block_requests_to_stop(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
 static int run(weft_app *app, int argc, char **argv)
 {
     struct settings s = { .options = { .struct_size = sizeof(weft_app_options) } };
@@ -270,6 +282,7 @@ static int run(weft_app *app, int argc, char **argv)
         return rc;
     if (weft_app_configure(app, &s.options) < 0)
         return STATUS_CANNOT;
+    block_requests_to_stop();
     rc = weft_app_serve(app);
     return rc < 0 ? STATUS_CANNOT : rc;
 }

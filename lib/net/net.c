@@ -7,6 +7,7 @@
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
 #include "lib/base/sanitize.h"
+#include "lib/net/outbox.h"
 
 struct weft_net_block {
     struct weft_net_block *next;
@@ -56,6 +57,7 @@ static void close_net(weft_loop *loop)
     weft_net *net = loop->net;
     run_callbacks(loop);
     CHECK(weft_list_is_empty(&net->streams));
+    weft_outboxes_close(net->outboxes);
     while (net->free_blocks) {
         struct weft_net_block *block = net->free_blocks;
         net->free_blocks = block->next;

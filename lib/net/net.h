@@ -24,8 +24,9 @@ typedef struct weft_net {
     char *input; /* WEFT_NET_INPUT bytes; poisoned under the address sanitizer while no input event is delivered */
     struct weft_net_block *free_blocks;
     size_t free_count;
-    weft_list streams; /* of weft/stream.h: all whose memory is not given back */
-    bool blocked_pipe; /* SIGPIPE: by us */
+    weft_list streams;              /* of weft/stream.h: all whose memory is not given back */
+    struct weft_outboxes *outboxes; /* what the outboxes of the loop share; made when first needed (outbox.c) */
+    bool blocked_pipe;              /* SIGPIPE: by us */
 } weft_net;
 
 /* Closes streams that the loop's tasks have left open, and says how many (stream.c). */

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "lib/base/check.h"
+
 int weft_transport_send(weft_transport *t, const struct iovec *parts, int count)
 {
     size_t size = 0;
@@ -15,4 +17,15 @@ int weft_transport_send(weft_transport *t, const struct iovec *parts, int count)
     if (sent < 0)
         return (int)sent;
     return (size_t)sent == size ? 0 : weft_transport_queue(t, parts, count, (size_t)sent);
+}
+
+int weft_transport_lend(weft_transport *t, weft_transport_loan *loan)
+{
+    CHECK(t->queued == 0);
+    if (t->ops->lend)
+        return t->ops->lend(t, loan);
+    int rc = weft_transport_queue(t, &loan->part, 1, 0);
+    if (rc == 0)
+        loan->returned(loan);
+    return rc;
 }

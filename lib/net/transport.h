@@ -36,12 +36,21 @@ typedef struct weft_transport_events {
     void (*connected)(weft_transport *t, int error);
 } weft_transport_events;
 
+/* Bytes that their owner lends to a transport, which so needs no copy; the owner keeps the loan and the bytes until `returned`,
+ * in which nothing may be called on the transport. */
+typedef struct weft_transport_loan {
+    struct iovec part;
+    void (*returned)(struct weft_transport_loan *loan);
+    _Alignas(8) char request[192]; /* a uv_write_t */
+} weft_transport_loan;
+
 typedef struct weft_transport_ops {
     bool is_outside; /* what it waits for comes from outside the loop: virtual time does not jump meanwhile */
     int (*read_start)(weft_transport *t);
     void (*read_stop)(weft_transport *t);
     int64_t (*try_send)(weft_transport *t, const struct iovec *parts, int count);
     int (*queue)(weft_transport *t, const struct iovec *parts, int count, size_t skip);
+    int (*lend)(weft_transport *t, weft_transport_loan *loan); /* NULL: a copy is queued instead */
     size_t (*unsent)(const weft_transport *t);
     bool (*has_unread)(const weft_transport *t);
     int (*shutdown)(weft_transport *t);
@@ -60,6 +69,7 @@ struct weft_transport {
     bool is_tcp;
     bool has_ended;               /* the end of input, or an error, has been said */
     bool is_shut;                 /* our direction has been ended */
+    bool has_loan;                /* one is on its way */
     _Alignas(8) char handle[264]; /* the uv_tcp_t, uv_pipe_t or memory end */
 };
 
@@ -103,6 +113,11 @@ static inline int weft_transport_queue(weft_transport *t, const struct iovec *pa
 {
     return t->ops->queue(t, parts, count, skip);
 }
+
+/* Queues the loan's bytes as they lie; only while nothing is queued. `drained` follows as for a copy. 0, or -errno: then the
+ * loan has not been taken, and `returned` is not called. It may be called before this returns, and after weft_transport_close,
+ * but before the closed event. */
+int weft_transport_lend(weft_transport *t, weft_transport_loan *loan);
 
 /* Sends, and queues a copy of what could not be sent at once: t->queued tells whether any was. 0 or -errno; after an error a
  * part may have been sent. */

@@ -398,7 +398,7 @@ static void init(weft_transport *t, struct end *e, struct pair *pair, weft_loop 
     t->queued = 0;
     t->error = 0;
     t->is_open = true;
-    t->is_reading = t->is_tcp = t->has_ended = t->is_shut = false;
+    t->is_reading = t->is_tcp = t->has_ended = t->is_shut = t->has_loan = false;
     *(struct end **)(void *)t->handle = e;
     e->magic = END_MAGIC;
     e->t = t;

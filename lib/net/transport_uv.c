@@ -8,6 +8,8 @@
  * filled up before a new one is taken. So a slow peer costs one block and not one request for each small send, a batch goes
  * out by one writev, and libuv's own queue (whose later writes are stuck after one has failed) never holds more than one.
  *
+ * Bytes that are lent go to libuv alone and as they lie; blocks that are queued meanwhile wait for them.
+ *
  * Our direction is ended by shutdown(2), as soon as the list is empty: uv_shutdown would need a request, which may not be
  * had, and a poll for writability, which is known already.
  */
@@ -33,6 +35,7 @@ _Static_assert(sizeof(uv_pipe_t) <= sizeof(((weft_transport *)0)->handle), "a tr
 _Static_assert(sizeof(uv_buf_t) == sizeof(struct iovec) && offsetof(uv_buf_t, base) == offsetof(struct iovec, iov_base) &&
                    offsetof(uv_buf_t, len) == offsetof(struct iovec, iov_len),
                "libuv promises that a uv_buf_t is an iovec");
+_Static_assert(sizeof(uv_write_t) <= sizeof(((weft_transport_loan *)0)->request), "a loan has room for a uv_write_t");
 
 struct output {
     struct output *next; /* the last one's is the first */
@@ -70,7 +73,7 @@ static int fd_of(const weft_transport *t)
 
 /* ---- reading ---- */
 
-static void lend(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
+static void lend_input(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
 {
     (void)suggested;
     weft_net *net = transport_of(handle)->loop->net;
@@ -97,7 +100,7 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
 
 static int read_start(weft_transport *t)
 {
-    int rc = uv_read_start(stream_of(t), lend, on_read);
+    int rc = uv_read_start(stream_of(t), lend_input, on_read);
     t->is_reading = rc == 0;
     return rc;
 }
@@ -217,13 +220,9 @@ static void fail_output(weft_transport *t, int error)
     t->events->drained(t, error);
 }
 
-static void on_written(uv_write_t *request, int status)
+/* libuv is done with `size` bytes that were queued, and has nothing else of this transport's. */
+static void go_on(weft_transport *t, size_t size, int status)
 {
-    struct output *first = CONTAINER_OF(request, struct output, request);
-    weft_transport *t = transport_of(request->handle);
-    size_t size = first->batch_size;
-    for (int count = first->batch_count; count > 0; count--)
-        free_output(t->loop->net, shift_output(t));
     if (!t->is_open)
         return;
     t->queued -= size;
@@ -238,6 +237,26 @@ static void on_written(uv_write_t *request, int status)
     if (t->is_shut)
         end_output(t); /* it can only fail because the connection is broken: reading tells */
     t->events->drained(t, 0);
+}
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct output *first = CONTAINER_OF(request, struct output, request);
+    weft_transport *t = transport_of(request->handle);
+    size_t size = first->batch_size;
+    for (int count = first->batch_count; count > 0; count--)
+        free_output(t->loop->net, shift_output(t));
+    go_on(t, size, status);
+}
+
+static void on_returned(uv_write_t *request, int status)
+{
+    weft_transport_loan *loan = CONTAINER_OF(request, weft_transport_loan, request);
+    weft_transport *t = transport_of(request->handle);
+    size_t size = loan->part.iov_len;
+    t->has_loan = false;
+    loan->returned(loan);
+    go_on(t, size, status);
 }
 
 /* The same for the first block, from inside a call: nothing is said, the caller is told. */
@@ -324,13 +343,35 @@ static int queue(weft_transport *t, const struct iovec *parts, int count, size_t
         append_output(t, more);
     }
     t->queued += size;
-    return tail ? 0 : submit_first(t);
+    return tail || t->has_loan ? 0 : submit_first(t);
+}
+
+static int lend(weft_transport *t, weft_transport_loan *loan)
+{
+    int rc = cannot_send(t);
+    if (rc < 0)
+        return rc;
+    uv_buf_t buf = { .base = loan->part.iov_base, .len = loan->part.iov_len };
+    rc = uv_write((uv_write_t *)(void *)loan->request, stream_of(t), &buf, 1, on_returned);
+    if (rc < 0) {
+        if (rc != -ENOMEM)
+            t->error = rc;
+        return rc;
+    }
+    t->has_loan = true;
+    t->queued = loan->part.iov_len;
+    return 0;
 }
 
 static size_t unsent(const weft_transport *t)
 {
     const struct output *tail = *tail_of(t);
-    return tail ? t->queued - tail->next->batch_size + uv_stream_get_write_queue_size(stream_of(t)) : 0;
+    size_t with_libuv = uv_stream_get_write_queue_size(stream_of(t));
+    if (!t->has_loan)
+        return tail ? t->queued - tail->next->batch_size + with_libuv : 0;
+    for (const struct output *o = tail; o; o = o->next == tail ? NULL : o->next)
+        with_libuv += o->size; /* waits behind the loan */
+    return with_libuv;
 }
 
 static bool has_unread(const weft_transport *t)
@@ -387,6 +428,7 @@ static const weft_transport_ops uv_ops = {
     .read_stop = read_stop,
     .try_send = try_send,
     .queue = queue,
+    .lend = lend,
     .unsent = unsent,
     .has_unread = has_unread,
     .shutdown = end_direction,
@@ -403,7 +445,7 @@ static void init(weft_transport *t, weft_loop *loop, bool is_tcp, const weft_tra
     t->error = 0;
     t->is_open = true;
     t->is_tcp = is_tcp;
-    t->is_reading = t->has_ended = t->is_shut = false;
+    t->is_reading = t->has_ended = t->is_shut = t->has_loan = false;
     uv_loop_t *uv = weft_poll_uv(loop);
     if (is_tcp)
         CHECK(uv_tcp_init(uv, (uv_tcp_t *)(void *)t->handle) == 0);

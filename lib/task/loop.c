@@ -13,6 +13,7 @@
 #include "lib/base/random.h"
 #include "lib/task/poll.h"
 #include "lib/task/pool.h"
+#include "lib/task/report.h"
 #include "lib/task/task.h"
 
 enum {
@@ -81,6 +82,14 @@ void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post)
     put_post(loop, post);
 }
 
+/* It may be in the inbox, or in the list of those that are being called: that one is this thread's own. */
+void weft_loop_withdraw(weft_loop *loop, struct weft_loop_post *post)
+{
+    pthread_mutex_lock(&loop->inbox_lock);
+    weft_list_remove(&post->link);
+    pthread_mutex_unlock(&loop->inbox_lock);
+}
+
 bool weft_loop_drain_inbox(weft_loop *loop)
 {
     weft_list posts;
@@ -97,6 +106,12 @@ bool weft_loop_drain_inbox(weft_loop *loop)
             weft_mem_free(post);
     }
     return any;
+}
+
+uint64_t weft_loop_draw(weft_loop *loop, uint64_t bound)
+{
+    bool is_seeded = loop->test && loop->test->random;
+    return weft_random_below(is_seeded ? &loop->test->random : &loop->random, bound);
 }
 
 /* ---- turns ---- */
@@ -181,6 +196,7 @@ static void end_deadlock(weft_loop *loop)
     if (!loop->test->is_quiet) {
         fprintf(stderr, "deadlock: nothing is ready, no timer is set, nothing is awaited from outside; the tasks:\n");
         weft_tasks_print(stderr);
+        weft_report_cycle(loop, stderr);
     }
     weft_group_cancel_hard(&loop->root);
 }
@@ -293,6 +309,8 @@ static weft_loop *open_loop(const struct weft_loop_options *options, int *ret_er
     weft_list_init(&loop->tasks);
     weft_list_init(&loop->inbox);
     loop->now = is_virtual(loop) ? 0 : weft_clock_monotonic();
+    if (!loop->test) /* no two processes alike: those that failed together do not come back together */
+        loop->random = (uint64_t)weft_clock_monotonic() ^ (uint64_t)(uintptr_t)loop << 24;
     weft_wheel_init(&loop->wheel, loop->now / WEFT_MILLISECOND);
     weft_stacks_init(&loop->stacks);
     weft_timer_init(&loop->trim, trim);

@@ -73,7 +73,7 @@ struct weft_loop {
     weft_slab task_slab;
     weft_arena_pool arenas;
     weft_group root;
-    uint64_t random; /* of selects, without a seed */
+    uint64_t random; /* of weft_loop_draw, without a seed */
     int outside;     /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
     struct weft_poll *poll;
     struct weft_pools *pools;  /* of threads; made when first needed */
@@ -122,6 +122,9 @@ static inline void weft_callback_clear(weft_callback *callback)
     weft_list_remove(&callback->link);
 }
 
+/* A random number from 0 to bound - 1: from the seed in test mode, so that a run can be repeated. */
+uint64_t weft_loop_draw(weft_loop *loop, uint64_t bound);
+
 /* The absolute time `d` from now, from a clock read now. */
 weft_duration weft_loop_deadline(weft_loop *loop, weft_duration d);
 
@@ -148,6 +151,9 @@ struct weft_loop_options {
 
 /* As weft_loop_post, with a post that the caller owns until it is called: it cannot fail. */
 void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post);
+
+/* Takes an embedded post back, if it has not been called yet. Its link is either in use or on itself. On the loop's thread. */
+void weft_loop_withdraw(weft_loop *loop, struct weft_loop_post *post);
 
 /* Calls what has been posted so far; was there anything? */
 bool weft_loop_drain_inbox(weft_loop *loop);

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * The thread polls a signalfd and an eventfd, by which it is told to stop the app or to end. Words to the loop go by posts; the
- * nodes of those are allocated, so when memory is out they are tried again a little later.
+ * The thread polls a signalfd and an eventfd, by which it is told to stop the app or to end. Words to the loop go by posts,
+ * which lie in the supervisor itself: they cannot fail, and what the loop has not heard by the end is taken back.
+ *
+ * The end: what is still to be read then was meant for what has ended. A list of tasks, or a log opened anew, is of no use to
+ * anybody. Of requests to stop, those that come after one that has been heard ask for what has happened, and must not kill,
+ * by the signal's default, a process that is about to report a clean end. But if none has been heard (the start failed), it is
+ * the program that is asked, and the signal takes its way once the mask is restored. What the caller had blocked before is left
+ * to it.
  */
 #include "lib/task/supervisor.h"
 
@@ -17,8 +23,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 
-enum { RETRY = 50 /* milliseconds */ };
-
 struct weft_supervisor {
     struct weft_supervisor_options options;
     weft_loop *loop;
@@ -27,10 +31,10 @@ struct weft_supervisor {
     int signal_fd, event_fd;
     atomic_bool is_ending;
     atomic_int asked; /* requests to stop by call */
+    struct weft_loop_post stop, cancel, list;
+    atomic_bool is_list_posted;
     /* the thread's own */
     int count;          /* requests seen */
-    int told;           /* of which the loop has been told */
-    bool owes_list;     /* of tasks */
     weft_duration ends; /* when the process is ended; WEFT_NO_LIMIT while nobody asked to stop */
 };
 
@@ -44,7 +48,8 @@ static void say(const char *words, size_t size)
 
 static void print_tasks(void *arg)
 {
-    (void)arg;
+    weft_supervisor *s = arg;
+    atomic_store(&s->is_list_posted, false);
     weft_tasks_print(stderr);
     fflush(stderr);
 }
@@ -61,18 +66,10 @@ static void tell_cancel(void *arg)
     s->options.stop(s->options.context, 2);
 }
 
-/* Tells the loop what it does not know yet; false if memory was out. */
-static bool tell(weft_supervisor *s)
+static void ask_for_list(weft_supervisor *s)
 {
-    while (s->told < s->count && s->told < 2) {
-        if (weft_loop_post(s->loop, s->told == 0 ? tell_stop : tell_cancel, s) < 0)
-            return false;
-        s->told++;
-    }
-    if (s->owes_list && weft_loop_post(s->loop, print_tasks, NULL) < 0)
-        return false;
-    s->owes_list = false;
-    return true;
+    if (!atomic_exchange(&s->is_list_posted, true))
+        weft_loop_post_embedded(s->loop, &s->list);
 }
 
 static void count_request(weft_supervisor *s)
@@ -81,8 +78,10 @@ static void count_request(weft_supervisor *s)
     weft_duration ends = weft_clock_add(weft_clock_monotonic(), s->count == 1 ? s->options.limit : s->options.hurry_limit);
     if (ends < s->ends)
         s->ends = ends;
-    if (s->count < 3)
+    if (s->count < 3) {
+        weft_loop_post_embedded(s->loop, s->count == 1 ? &s->stop : &s->cancel);
         return;
+    }
     SAY("weft: asked to stop for the third time: exits at once\n");
     _exit(WEFT_EXIT_CUT);
 }
@@ -92,7 +91,7 @@ static void read_signals(weft_supervisor *s)
     struct signalfd_siginfo info;
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGQUIT)
-            s->owes_list = true;
+            ask_for_list(s);
         else if (info.ssi_signo == SIGHUP)
             s->options.hangup(s->options.hangup_context);
         else
@@ -109,10 +108,8 @@ static void read_events(weft_supervisor *s)
         count_request(s);
 }
 
-static int poll_timeout(const weft_supervisor *s, bool has_told)
+static int poll_timeout(const weft_supervisor *s)
 {
-    if (!has_told)
-        return RETRY;
     if (s->ends == WEFT_NO_LIMIT)
         return -1;
     weft_duration left = s->ends - weft_clock_monotonic();
@@ -122,13 +119,11 @@ static int poll_timeout(const weft_supervisor *s, bool has_told)
 static void *supervise(void *arg)
 {
     weft_supervisor *s = arg;
-    bool has_told = true;
     while (!atomic_load(&s->is_ending)) {
         struct pollfd fds[2] = { { .fd = s->signal_fd, .events = POLLIN }, { .fd = s->event_fd, .events = POLLIN } };
-        poll(fds, 2, poll_timeout(s, has_told));
+        poll(fds, 2, poll_timeout(s));
         read_signals(s);
         read_events(s);
-        has_told = atomic_load(&s->is_ending) || tell(s);
         if (s->ends != WEFT_NO_LIMIT && weft_clock_monotonic() >= s->ends) {
             SAY("weft: the last limit of the stop has passed, and tasks have not ended: exits\n");
             _exit(WEFT_EXIT_CUT);
@@ -142,6 +137,13 @@ static void wake(weft_supervisor *s)
     uint64_t one = 1;
     ssize_t size = write(s->event_fd, &one, sizeof one);
     (void)size;
+}
+
+static void prepare_post(struct weft_loop_post *post, void (*fn)(void *arg), weft_supervisor *s)
+{
+    weft_list_init(&post->link);
+    post->fn = fn;
+    post->arg = s;
 }
 
 static int open_fds(weft_supervisor *s, const sigset_t *signals)
@@ -165,6 +167,9 @@ int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, con
     s->options = *options;
     s->loop = loop;
     s->ends = WEFT_NO_LIMIT;
+    prepare_post(&s->stop, tell_stop, s);
+    prepare_post(&s->cancel, tell_cancel, s);
+    prepare_post(&s->list, print_tasks, s);
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -196,13 +201,38 @@ void weft_supervisor_request_stop(weft_supervisor *s)
     wake(s);
 }
 
+static void drop_signal(const weft_supervisor *s, int number)
+{
+    sigset_t one;
+    if (sigismember(&s->former_mask, number))
+        return;
+    sigemptyset(&one);
+    sigaddset(&one, number);
+    while (sigtimedwait(&one, NULL, &(struct timespec){ 0 }) > 0)
+        ;
+}
+
+static void restore_mask(const weft_supervisor *s)
+{
+    drop_signal(s, SIGQUIT);
+    if (s->options.hangup)
+        drop_signal(s, SIGHUP);
+    if (s->count > 0) {
+        drop_signal(s, SIGTERM);
+        drop_signal(s, SIGINT);
+    }
+    pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
+}
+
 void weft_supervisor_end(weft_supervisor *s)
 {
     atomic_store(&s->is_ending, true);
     wake(s);
     pthread_join(s->thread, NULL);
-    weft_loop_drain_inbox(s->loop); /* no post that names s may be left */
-    pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
+    weft_loop_withdraw(s->loop, &s->stop);
+    weft_loop_withdraw(s->loop, &s->cancel);
+    weft_loop_withdraw(s->loop, &s->list);
+    restore_mask(s);
     close(s->signal_fd);
     close(s->event_fd);
     weft_mem_free(s);

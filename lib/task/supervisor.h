@@ -34,7 +34,8 @@ int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, con
 /* Asks for the stop, as a signal would. From any thread. */
 void weft_supervisor_request_stop(weft_supervisor *supervisor);
 
-/* Ends the thread, and restores the signal mask. On the thread that started it. */
+/* Ends the thread, takes back what the loop has not heard yet, and restores the signal mask; signals that came too late are
+ * dropped, except for a first request to stop. On the thread that started it; calls nothing. */
 void weft_supervisor_end(weft_supervisor *supervisor);
 
 #endif

@@ -111,7 +111,68 @@ static int a_refusal_that_breaks_is_recorded(void)
     return 0;
 }
 
+/* ---- a connection that is closed between a head and its handler ---- */
+
+static int waited_rc;
+static bool was_gone;
+
+static int wait_long(weft_request *req)
+{
+    waited_rc = weft_sleep(WEFT_SECOND);
+    was_gone = weft_request_gone(req);
+    return waited_rc;
+}
+
+static int refuse_to_read(weft_transport *t)
+{
+    (void)t;
+    return -ENOMEM;
+}
+
+/* So much was read ahead behind the first request that reading has stopped; taking the second off the input starts it again,
+ * and that fails: nobody will ever tell the handler that the connection is closed, unless it hears at once. */
+static void close_before(const char *path, bool finishes)
+{
+    enum { FIELD = 7000, BODY = 4000 };
+    weft_app *app = harness_app();
+    weft_post(app, "/cancelled", wait_long);
+    weft_post(app, "/finished", wait_long, .finish_when_client_leaves = true);
+    weft_server *server = harness_open(app);
+    client c;
+    WEFT_CHECK(client_open(&c, server, 64 * 1024) == 0);
+    client_send(&c, TEXT(GET("/sleep/5")));
+    settle();
+    static char second[2 * FIELD + BODY + 300];
+    int size = snprintf(second, sizeof second,
+                        "POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\nA: %0*d\r\nB: %0*d\r\n\r\n%0*d", path, FIELD, 0,
+                        FIELD, 0, BODY, 0);
+    client_send(&c, second, (size_t)size);
+    settle();
+    weft_transport_ops broken = *c.connection->transport.ops;
+    broken.read_start = refuse_to_read;
+    c.connection->transport.ops = &broken;
+    WEFT_CHECK(!c.connection->transport.is_reading);
+    waited_rc = 1;
+    was_gone = false;
+    WEFT_CHECK(weft_sleep(10 * MS) == 0);
+    WEFT_CHECK(server->counts.requests == 2 && server->connection_count == (finishes ? 1 : 0));
+    WEFT_CHECK(finishes ? waited_rc == 1 : waited_rc == WEFT_ECANCELED && was_gone);
+    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+    WEFT_CHECK(finishes ? waited_rc == 0 && was_gone : waited_rc == WEFT_ECANCELED);
+    client_close(&c, false);
+    harness_close(server);
+    weft_app_free(app);
+}
+
+static int a_handler_hears_that_its_connection_was_closed_before(void)
+{
+    close_before("/cancelled", false);
+    close_before("/finished", true);
+    return 0;
+}
+
 static const weft_test tests[] = {
+    TEST(a_handler_hears_that_its_connection_was_closed_before),
     TEST(nothing_follows_the_end_of_a_stream),
     TEST(a_refusal_that_breaks_is_recorded),
 };
