@@ -8,7 +8,10 @@
 
 #include <weft/app.h>
 
+#include "lib/base/list.h"
+#include "lib/http/chunked.h"
 #include "lib/http/head_check.h"
+#include "server/limit.h"
 #include "server/router.h"
 
 #define WEFT_APP_MAGIC 0xa99a99a9u
@@ -27,14 +30,14 @@ typedef struct weft_route_target {
     const char *method, *name, *pattern; /* the name may be NULL */
 } weft_route_target;
 
+#define WEFT_SETTING_(id, option, type, ...) type option;
+
 /* Settings with every default filled in. */
 struct weft_settings {
+    WEFT_LIMITS(WEFT_SETTING_)
+    weft_http_limits head;       /* of these, */
+    weft_chunked_limits chunked; /* and these */
     weft_duration announce, drain, fresh_connection, websocket_drain, cancel, cleanup;
-    weft_duration request_timeout, head_timeout, keep_alive_timeout, body_timeout, write_timeout;
-    int64_t body_limit;
-    size_t buffer_budget;
-    weft_http_limits head;
-    int max_connections;
     enum weft_log_level log_level;
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer;
@@ -73,10 +76,12 @@ struct weft_app {
     int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
-    pthread_mutex_t lock;       /* over what follows */
-    struct weft_server *server; /* while it serves */
-    int holds;                  /* servers that use it */
-    bool is_freed;              /* weft_app_free was called: the last hold frees it */
+    pthread_mutex_t lock;             /* over what follows */
+    weft_list servers;                /* that are open, */
+    struct weft_server_counts counts; /* and what those that are closed have counted */
+    struct weft_server *server;       /* while it serves */
+    int holds;                        /* servers that use it */
+    bool is_freed;                    /* weft_app_free was called: the last hold frees it */
 };
 
 /* A server uses the app, and does not any more. */

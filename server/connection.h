@@ -62,17 +62,20 @@ typedef struct weft_connection {
     weft_head_check check;
     uint8_t state;
     uint8_t phase;
-    bool transport_closed; /* the closed event has come */
-    bool has_ended;        /* the peer's direction has ended */
-    bool is_broken;        /* nothing can be sent any more */
-    bool must_close;       /* after the present reply */
-    bool has_served;       /* at least one request */
-    bool is_detached;      /* an upgrade uses it */
-    uint32_t discard;      /* bytes of a body that nobody read, still to come; at most WEFT_DISCARD_MAX */
-    weft_list all;         /* in the server's list */
-    weft_list timed;       /* in the list of its phase */
-    weft_list writing;     /* in the server's list, while output is queued */
-    char *client;          /* its address, for the access log; NULL: unknown, or there is none */
+    uint8_t ending;            /* enum weft_ending: why it ends, once that is known */
+    bool transport_closed : 1; /* the closed event has come */
+    bool has_ended : 1;        /* the peer's direction has ended */
+    bool is_broken : 1;        /* nothing can be sent any more */
+    bool must_close : 1;       /* after the present reply */
+    bool has_served : 1;       /* at least one request */
+    bool is_detached : 1;      /* an upgrade uses it */
+    uint16_t requests_left;    /* of the limit, if there is one */
+    uint16_t held;             /* KiB of the loop's budget */
+    uint32_t discard;          /* bytes of a body that nobody read, still to come; at most discard_limit */
+    weft_list all;             /* in the server's list */
+    weft_list timed;           /* in the list of its phase */
+    weft_list writing;         /* in the server's list, while output is queued */
+    char *client;              /* its address, for the access log; NULL: unknown, or there is none */
     union {
         weft_callback again;   /* to go on with a request that needs another stack */
         weft_upgrade *upgrade; /* while is_detached */
@@ -96,6 +99,25 @@ extern const weft_transport_events weft_connection_events;
 
 /* Its transport is open: begins to read. */
 void weft_connection_start(weft_connection *c);
+
+/* Notes why it ends; the first reason stands. */
+static inline void weft_connection_blame(weft_connection *c, enum weft_ending ending)
+{
+    if (c->ending == WEFT_END_OTHER)
+        c->ending = (uint8_t)ending;
+}
+
+/* A line for the log of debugging, with its peer's address. */
+void weft_connection_say(const weft_connection *c, const char *what, const char *words);
+
+/* It has met a limit: counts and logs it; in the second form that is why it ends. */
+void weft_connection_meet(weft_connection *c, enum weft_limit limit);
+void weft_connection_end_by(weft_connection *c, enum weft_limit limit);
+
+/* What it holds of the loop's budget may have changed: unread input, unsent output. */
+void weft_connection_weigh(weft_connection *c);
+
+/* ---- connection.c ---- */
 
 /* Ends it at once; `resets` with a reset. Its request, if any, is cancelled. */
 void weft_connection_close(weft_connection *c, bool resets);

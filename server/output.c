@@ -40,8 +40,11 @@ static void send(weft_connection *c, const struct iovec *parts, int count)
     if (c->is_broken || c->state == WEFT_CONNECTION_CLOSING)
         return;
     note_sent(c, weft_transport_send(&c->transport, parts, count));
-    if (c->is_broken)
+    weft_connection_weigh(c);
+    if (c->is_broken) {
+        weft_connection_blame(c, WEFT_END_RESET);
         weft_connection_close(c, false); /* reading may be off, so nothing else would tell */
+    }
 }
 
 void weft_output_flush(weft_server *server)

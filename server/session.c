@@ -55,7 +55,7 @@ weft_ws_hall *weft_ws_hall_of(weft_server *server)
         return NULL;
     if (weft_random_bytes(&hall->random, sizeof hall->random) < 0)
         hall->random = (uint64_t)weft_loop_now(server->loop); /* it only spreads pings */
-    weft_ws_store_init(&hall->store, &server->buffered, server->app->settings.buffer_budget);
+    weft_ws_store_init(&hall->store, &server->counts.buffered, server->app->settings.buffer_budget);
     weft_slab_init(&hall->sessions, sizeof(weft_ws), WEFT_WS_SESSIONS_PER_CHUNK);
     server->hall = hall;
     return hall;
@@ -169,6 +169,10 @@ static void finish(weft_ws *ws)
 {
     weft_connection *c = ws->connection;
     set_state(ws, WEFT_WS_CLOSED_BOTH);
+    weft_connection_blame(c, c->server->stop_stage >= WEFT_DRAINING ? WEFT_END_STOPPED
+                             : ws->has_failed                       ? WEFT_END_MALFORMED
+                             : ws->is_clean                         ? WEFT_END_BY_CLIENT
+                                                                    : WEFT_END_OTHER);
     if (!ws->close_code)
         ws->close_code = 1006;
     bool is_sent = weft_outbox_hand_over(&ws->outbox) == 0;
@@ -206,6 +210,7 @@ static void on_closed(weft_upgrade *u)
 
 void weft_session_drop(weft_ws *ws, bool resets)
 {
+    weft_connection_blame(ws->connection, WEFT_END_RESET);
     weft_connection_close(ws->connection, resets);
 }
 

@@ -75,7 +75,7 @@ static void write_answer(weft_request *req, const weft_ws_answer *answer)
     weft_connection *c = req->connection;
     req->reply = WEFT_REPLY_WHOLE;
     req->status = 101;
-    c->server->counts.replies++;
+    weft_count(&c->server->counts.replies);
     write_text(c, "HTTP/1.1 101 Switching Protocols\r\n");
     weft_output_write(c, weft_server_date(c->server), WEFT_DATE_LINE);
     write_text(c, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ");

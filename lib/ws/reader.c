@@ -46,7 +46,7 @@ static enum weft_ws_kind fail_memory(weft_ws_event *event)
 
 /* ---- buffers ---- */
 
-void weft_ws_store_init(weft_ws_store *store, size_t *buffered, size_t budget)
+void weft_ws_store_init(weft_ws_store *store, uint64_t *buffered, size_t budget)
 {
     *store = (weft_ws_store){ .buffered = buffered, .budget = budget };
 }
@@ -57,6 +57,12 @@ void weft_ws_store_close(weft_ws_store *store)
         weft_mem_free(store->spares[i].data);
     weft_inflate_free(store->inflate);
     weft_ws_contexts_close(&store->contexts);
+}
+
+/* Other threads may read it. */
+static void count(weft_ws_store *store, int64_t more)
+{
+    __atomic_store_n(store->buffered, *store->buffered + (uint64_t)more, __ATOMIC_RELAXED);
 }
 
 /* A buffer of at least `room` bytes, and its true size. */
@@ -91,7 +97,7 @@ void weft_ws_reader_release(weft_ws_reader *r)
 {
     if (r->data) {
         give_buffer(r->store, r->data, r->room);
-        *r->store->buffered -= r->room;
+        count(r->store, -(int64_t)r->room);
     }
     r->data = NULL;
     r->size = r->room = 0;
@@ -109,7 +115,7 @@ static bool make_room(weft_ws_reader *r, size_t more, size_t expected, weft_ws_e
         room = needed;
     if (expected + 1 >= needed && (room > expected || r->size + more >= BELIEVED))
         room = expected + 1;
-    size_t held = *r->store->buffered - r->room;
+    uint64_t held = *r->store->buffered;
     if (held > r->store->budget || room > r->store->budget - held) {
         fail(event, 1013, "all messages together would buffer too much");
         return false;
@@ -123,7 +129,7 @@ static bool make_room(weft_ws_reader *r, size_t more, size_t expected, weft_ws_e
         memcpy(data, r->data, r->size);
     if (r->data)
         give_buffer(r->store, r->data, r->room);
-    *r->store->buffered = held + room;
+    count(r->store, (int64_t)room - (int64_t)r->room);
     r->data = data;
     r->room = room;
     return true;

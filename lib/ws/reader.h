@@ -25,7 +25,7 @@
 /* What all readers of a loop share. */
 typedef struct weft_ws_store {
     weft_ws_contexts contexts;
-    size_t *buffered;      /* bytes that all buffers of the loop hold together: counted here, */
+    uint64_t *buffered;    /* bytes that all buffers of the loop hold together: counted here, */
     size_t budget;         /* and at most so many */
     struct weft_ws_spare { /* large buffers that are kept, the last used first */
         char *data;
@@ -80,7 +80,7 @@ typedef struct weft_ws_reader {
     bool is_delivered; /* data was handed out: it goes back at the next call */
 } weft_ws_reader;
 
-void weft_ws_store_init(weft_ws_store *store, size_t *buffered, size_t budget);
+void weft_ws_store_init(weft_ws_store *store, uint64_t *buffered, size_t budget);
 void weft_ws_store_close(weft_ws_store *store);
 
 /* All of it is zero but what the caller sets: store, role, limits, window_bits, keeps_context. */
