@@ -112,6 +112,12 @@ static bool apply_debug(struct settings *s, const char *value)
     return true;
 }
 
+static bool apply_proxy_protocol(struct settings *s, const char *value)
+{
+    s->options.proxy_protocol = value;
+    return *value != '\0';
+}
+
 static bool apply_access_log(struct settings *s, const char *value)
 {
     s->options.access_log = value;
@@ -207,6 +213,8 @@ static const struct flag {
     { "--tls-self-signed", "WEFT_TLS_SELF_SIGNED", NULL, "for development: speak TLS, with a certificate made in memory",
       apply_tls_self_signed },
     { "--hsts", "WEFT_HSTS", "SECONDS", "tell browsers to use TLS alone for so long", apply_hsts },
+    { "--proxy-protocol", "WEFT_PROXY_PROTOCOL", "NETWORKS",
+      "connections come from balancers there (10.0.0.0/8,::1,unix) and begin with a PROXY header", apply_proxy_protocol },
     { "--debug", "WEFT_DEBUG", NULL, "log more", apply_debug },
 };
 

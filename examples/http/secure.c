@@ -24,7 +24,7 @@ static int fetch(weft_request *req)
     __attribute__((cleanup(weft_stream_drop))) weft_stream *s = NULL;
     char answer[512];
     int64_t size = 0;
-    WEFT_TIMEOUT (5 * WEFT_SECOND, limit) {
+    WEFT_TIMEOUT (limit, 5 * WEFT_SECOND) {
         WEFT_TRY(weft_tls_connect(&s, weft_param(req, "address"), .context = trust));
         WEFT_TRY(weft_stream_write(s, ask, sizeof ask - 1));
         size = weft_stream_read(s, answer, sizeof answer);
