@@ -79,6 +79,9 @@ static inline bool weft_tls_session_is_partial(const weft_tls_session *s)
 /* Is there plaintext that has been decrypted, and not been asked for? */
 bool weft_tls_session_has_more(const weft_tls_session *s);
 
+/* Once the handshake is over. */
+void weft_tls_session_describe(const weft_tls_session *s, struct weft_tls_description *ret_description);
+
 /* Why the last call failed, in OpenSSL's words. Static. */
 const char *weft_tls_session_words(void);
 

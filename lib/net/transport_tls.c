@@ -665,23 +665,6 @@ const char *weft_tls_verdict(const weft_transport *t)
     return s->session.verdict == X509_V_OK ? "" : X509_verify_cert_error_string(s->session.verdict);
 }
 
-static void describe_certificate(struct weft_tls_description *d, const SSL *ssl)
-{
-    X509 *cert = SSL_get0_peer_certificate(ssl);
-    if (!cert)
-        return;
-    d->has_certificate = true;
-    d->is_verified = SSL_get_verify_result(ssl) == X509_V_OK;
-    weft_tls_fingerprint_of(cert, d->fingerprint);
-    BIO *out = BIO_new(BIO_s_mem());
-    if (out && X509_NAME_print_ex(out, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0) {
-        char *text = NULL;
-        long size = BIO_get_mem_data(out, &text);
-        snprintf(d->subject, sizeof d->subject, "%.*s", (int)size, text ? text : "");
-    }
-    BIO_free(out);
-}
-
 struct describing {
     const struct tls *s;
     struct weft_tls_description *d;
@@ -690,15 +673,7 @@ struct describing {
 static void describe(void *arg)
 {
     const struct describing *call = arg;
-    const SSL *ssl = call->s->session.ssl;
-    *call->d = (struct weft_tls_description){
-        .version = SSL_get_version(ssl),
-        .cipher = SSL_get_cipher_name(ssl),
-        .server_name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
-        .is_resumed = SSL_session_reused((SSL *)(uintptr_t)ssl) == 1,
-    };
-    weft_tls_clear_errors();
-    describe_certificate(call->d, ssl);
+    weft_tls_session_describe(&call->s->session, call->d);
 }
 
 bool weft_tls_describe(const weft_transport *t, struct weft_tls_description *ret_description)

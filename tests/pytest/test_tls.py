@@ -249,7 +249,8 @@ def locked(key, folder):
 
 @pytest.mark.parametrize('flags', [
     ['--tls-cert', 'a.pem'], ['--tls-key', 'a.key'], ['--hsts', '10'], ['--tls-client-ca', 'a.pem'],
-    ['--tls-client-optional', '--tls-self-signed'], ['--tls-self-signed', '--hsts', 'x'], ['--tls-ocsp', 'a'], ['--tls-cert', ''],
+    ['--tls-client-optional', '--tls-self-signed'], ['--tls-self-signed', '--hsts', 'x'], ['--tls-ocsp', 'a'],
+    ['--tls-cert', ''],
 ], ids=' '.join)
 def test_bad_flags(start, flags):
     server = start('secure', *flags)

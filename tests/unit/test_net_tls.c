@@ -223,9 +223,12 @@ static int test_no_tls(void)
         size_t size;
         bool is_answered;
     } cases[] = {
-        { "GET / HTTP/1.1\r\n", 16, true },   { "G", 1, true },
-        { "\x80\x2e\x01\x03\x01", 5, false }, { "\0\0\0\0\0", 5, false },
-        { "SSH-2.0-x\r\n", 11, true },        { "\x16\x03\x01\xff\xff\x01\x00\x00", 8, false },
+        { "GET / HTTP/1.1\r\n", 16, true },
+        { "G", 1, true },
+        { "\x80\x2e\x01\x03\x01", 5, false },
+        { "\0\0\0\0\0", 5, false },
+        { "SSH-2.0-x\r\n", 11, true },
+        { "\x16\x03\x01\xff\xff\x01\x00\x00", 8, false },
         { "\x16\x03\x01\x00\x05hello", 10, false },
     };
     weft_tls_context *context = new_server();
