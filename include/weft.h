@@ -21,6 +21,7 @@
 #include <weft/offload.h>
 #include <weft/once.h>
 #include <weft/pool.h>
+#include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/rate.h>
 #include <weft/request.h>
