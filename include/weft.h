@@ -29,8 +29,10 @@
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/semaphore.h>
+#include <weft/signal.h>
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
+#include <weft/watch.h>
 
 #endif

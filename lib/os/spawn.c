@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include <weft/process.h>
 
-#include "lib/base/check.h"
+#include "lib/os/beneath.h"
 #include "lib/task/pool.h"
 
 enum { FIRST_FREE = 3 }; /* behind the standard descriptors: so none of ours is overwritten by the one before it */
@@ -112,10 +112,8 @@ static void kill_and_reap(pid_t pid)
 /* The child runs: from here on a failure has to end it. */
 static int watch(struct weft_spawn *s)
 {
-    s->pid_fd = move_up((int)syscall(SYS_pidfd_open, s->pid, 0));
+    s->pid_fd = weft_fd_of_syscall(syscall(SYS_pidfd_open, s->pid, 0)); /* close-on-exec by itself */
     int rc = s->pid_fd < 0 ? s->pid_fd : 0;
-    if (rc == 0 && fcntl(s->pid_fd, F_SETFD, FD_CLOEXEC) < 0)
-        rc = -errno;
     if (rc == 0 && weft_pool_is_cut())
         rc = -ECANCELED;
     if (rc < 0)
