@@ -11,6 +11,8 @@
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/fd.h>
+#include <weft/file.h>
+#include <weft/folder.h>
 #include <weft/generator.h>
 #include <weft/held.h>
 #include <weft/lock.h>

@@ -344,6 +344,8 @@ static void call_rest(weft_loop *loop)
 
 static void close_loop(weft_loop *loop)
 {
+    if (loop->os_stop)
+        loop->os_stop(loop);
     weft_pools_close(loop);
     call_rest(loop);
     weft_timer_clear(&loop->trim);
@@ -357,6 +359,8 @@ static void close_loop(weft_loop *loop)
     call_rest(loop);
     if (loop->net_close)
         loop->net_close(loop);
+    if (loop->os_close)
+        loop->os_close(loop);
     weft_overflow_close(&loop->overflow);
     weft_stacks_close(&loop->stacks);
     weft_slab_close(&loop->task_slab);

@@ -91,6 +91,10 @@ struct weft_loop {
     void *net;                                  /* lib/net's own, made when first needed */
     void (*net_stop)(struct weft_loop *loop);   /* no task is left: closes what was left open */
     void (*net_close)(struct weft_loop *loop);  /* gives it back, after the last handle is closed */
+    void *os;                                   /* lib/os's own, made when first needed */
+    void (*os_stop)(struct weft_loop *loop);    /* no task is left, threads are: closes what was left open */
+    void (*os_close)(struct weft_loop *loop);   /* gives it back, after the last handle is closed */
+    uint64_t supervised;                        /* signals that are the supervisor's: bit n is signal n */
 
     enum weft_log_level log_level;
     weft_log_sink *log_sink;
