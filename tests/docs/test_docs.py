@@ -20,7 +20,8 @@ SANITIZER = os.environ.get('WEFT_SANITIZER', 'none')
 PATHS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
 BLOCKS = [(name, block) for name, text in TEXTS.items() for block in documents.blocks(text)]
-CHECKED = {'c': 'from', 'python': 'from', 'text': ('output of', 'report of'), 'console': 'serve'}  # the marks of each kind of block
+# The marks of each kind of block.
+CHECKED = {'c': 'from', 'python': 'from', 'text': ('output of', 'report of'), 'console': 'serve'}
 
 
 def place(name, block):
