@@ -34,5 +34,6 @@
 #include <weft/task.h>
 #include <weft/time.h>
 #include <weft/watch.h>
+#include <weft/ws.h>
 
 #endif

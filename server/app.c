@@ -49,6 +49,7 @@ static void set_defaults(struct weft_settings *s)
     *s = (struct weft_settings){
         WEFT_LIMITS(DEFAULT).drain = 15 * WEFT_SECOND,
         .fresh_connection = 5 * WEFT_SECOND,
+        .websocket_drain = 10 * WEFT_SECOND,
         .cancel = 5 * WEFT_SECOND,
         .cleanup = WEFT_CLEANUP_TIME,
         .log_level = WEFT_LOG_INFO,
@@ -88,6 +89,7 @@ static void dispose(weft_app *app)
     weft_routes_free(app);
     free_listen(app);
     weft_mem_free(app->access_log);
+    weft_mem_free(app->trusted);
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
     weft_mem_free(app);
@@ -189,6 +191,7 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     SET_DURATION(announce);
     SET_DURATION(drain);
     SET_DURATION(fresh_connection);
+    SET_DURATION(websocket_drain);
     SET_DURATION(cancel);
     SET_DURATION(cleanup);
     WEFT_LIMITS(SET_LIMIT)
@@ -209,5 +212,10 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     app->settings = s;
     if (o.access_log && *o.access_log && set_access_log(app, o.access_log) < 0)
         return -ENOMEM;
+    if (o.proxy_protocol && *o.proxy_protocol) {
+        int rc = weft_app_set_trusted(app, o.proxy_protocol);
+        if (rc < 0)
+            return rc;
+    }
     return o.listen_count > 0 ? set_listen(app, &o) : 0;
 }

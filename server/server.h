@@ -26,6 +26,7 @@ enum {
 /* The phases that have a time limit. */
 enum weft_phase {
     WEFT_PHASE_NONE,    /* a handler works */
+    WEFT_PHASE_PROXY,   /* a PROXY header is awaited: absolute */
     WEFT_PHASE_IDLE,    /* between requests */
     WEFT_PHASE_HEAD,    /* a head has begun: absolute */
     WEFT_PHASE_BODY,    /* a body is awaited: from its last byte */
@@ -66,6 +67,7 @@ typedef struct weft_server {
     struct weft_stop_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
     struct weft_server_counts counts;
     struct weft_supervisor *supervisor;
+    struct weft_ws_hall *hall;          /* what WebSockets share; NULL before the first */
     struct weft_access_log *access_log; /* NULL: off */
     uint64_t random;                    /* jitter */
     char output[WEFT_OUTPUT_SIZE];

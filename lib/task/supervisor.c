@@ -237,6 +237,7 @@ void weft_supervisor_end(weft_supervisor *s)
     weft_loop_withdraw(s->loop, &s->cancel);
     weft_loop_withdraw(s->loop, &s->list);
     restore_mask(s);
+    s->loop->supervised = s->former_supervised;
     close(s->signal_fd);
     close(s->event_fd);
     weft_mem_free(s);
