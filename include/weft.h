@@ -31,5 +31,6 @@
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
+#include <weft/ws.h>
 
 #endif
