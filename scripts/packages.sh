@@ -21,7 +21,8 @@ packages_of() {
             libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
-        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl valgrind libc6-dbg clang llvm clang-format gdb
+        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl \
+            valgrind libc6-dbg clang llvm clang-format gdb
         clang_runtime
         other_processors
         ;;
