@@ -35,6 +35,7 @@
 #include <weft/time.h>
 #include <weft/tls.h>
 #include <weft/watch.h>
+#include <weft/worker.h>
 #include <weft/ws.h>
 
 #endif

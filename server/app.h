@@ -5,8 +5,10 @@
 #define WEFT_SERVER_APP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <weft/app.h>
+#include <weft/worker.h>
 
 #include "lib/base/list.h"
 #include "lib/http/chunked.h"
@@ -42,6 +44,7 @@ struct weft_settings {
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer;
     bool debug;
+    int workers;
 };
 
 /* A group of routes. It and its texts are one allocation. */
@@ -77,13 +80,16 @@ struct weft_app {
     struct weft_network *trusted; /* to send PROXY headers: none are expected if there are none */
     size_t trusted_count;
     struct weft_app_tls *tls; /* NULL: plain HTTP only */
-    int problem_count;        /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
+    weft_app_hook_options hooks;
+    atomic_size_t open; /* connections of all its servers */
+    int problem_count;  /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
     pthread_mutex_t lock;             /* over what follows */
     weft_list servers;                /* that are open, */
     struct weft_server_counts counts; /* and what those that are closed have counted */
     struct weft_server *server;       /* while it serves */
+    struct weft_workers *workers;     /* but the first; NULL: none. Of the first worker's loop */
     int holds;                        /* servers that use it */
     bool is_freed;                    /* weft_app_free was called: the last hold frees it */
 };

@@ -549,6 +549,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_init(&c->writing);
     weft_callback_init(&c->again, serve_again);
     server->connection_count++;
+    atomic_fetch_add_explicit(&server->app->open, 1, memory_order_relaxed);
     return c;
 }
 

@@ -13,6 +13,7 @@
 #include "server/door.h"
 #include "server/routes.h"
 #include "server/tls.h"
+#include "server/workers.h"
 
 enum { STATUS_CANNOT = 1, STATUS_BAD_USE = 2, NAME_SIZE = 32 };
 
@@ -136,6 +137,15 @@ static bool apply_access_log_format(struct settings *s, const char *value)
     return false;
 }
 
+static bool apply_workers(struct settings *s, const char *value)
+{
+    long count = WEFT_WORKERS_AUTO;
+    if (strcmp(value, "auto") != 0 && !parse_number(value, 1, WEFT_WORKERS_MAX, &count))
+        return false;
+    s->options.workers = (int)count;
+    return true;
+}
+
 static bool apply_tls_cert(struct settings *s, const char *value)
 {
     if (s->tls.certificate_count == TLS_MAX)
@@ -195,6 +205,8 @@ static const struct flag {
       "                         by TLS if there is a certificate; http://ADDR:PORT: without; redirect://ADDR:PORT: lead to it",
       apply_listen },
     { "--port", "WEFT_PORT", "N", "listen on this port everywhere (8080; 0: any free one)", apply_port },
+    { "--workers", "WEFT_WORKERS", "N", "serve with so many threads; auto: as many as there are processors (1)",
+      apply_workers },
     { "--announce", "WEFT_ANNOUNCE", "SECONDS", "when stopping, say so on /readyz for so long before the door is closed (0)",
       apply_announce },
     { "--drain", "WEFT_DRAIN", "SECONDS", "when stopping, let requests in flight take so long (15)", apply_drain },

@@ -19,7 +19,9 @@
 #include "server/access_log.h"
 #include "server/connection.h"
 #include "server/notify.h"
+#include "server/serve.h"
 #include "server/tls.h"
+#include "server/workers.h"
 
 /* Accepting goes on for so long once new connections are turned away: what the kernel has begun, it completes. Of 85 stops
  * under load none lost a connection then, of 140 that closed at once 44 were lost. */
@@ -85,8 +87,20 @@ static void publish(weft_app *app, weft_server *server)
 static void on_stop(void *context, int count)
 {
     weft_app *app = context;
-    if (app->server)
-        weft_server_stop(app->server, count == 1 ? WEFT_ANNOUNCING : WEFT_CANCELLING);
+    enum weft_stop_stage stage = count == 1 ? WEFT_ANNOUNCING : WEFT_CANCELLING;
+    if (!app->server)
+        return;
+    weft_server_stop(app->server, stage);
+    weft_workers_stop(app->workers, stage);
+}
+
+/* On the supervisor's thread. */
+static void on_list(void *context)
+{
+    weft_app *app = context;
+    pthread_mutex_lock(&app->lock);
+    weft_workers_list(app->workers);
+    pthread_mutex_unlock(&app->lock);
 }
 
 /* ---- the steps of a stop ---- */
@@ -105,7 +119,7 @@ static void announce(weft_server *server)
 static void close_door(weft_server *server)
 {
     uint64_t before = server->counts.accepted;
-    weft_server_bar(server);
+    weft_workers_bar(server->app); /* all, before the first of them is closed */
     weft_server_drain(server);
     weft_duration until = weft_clock_add(weft_now(), DOOR_TIME);
     for (weft_duration now; (now = weft_now()) < until;) /* a second request to stop ends one wait only */
@@ -148,28 +162,38 @@ static void cancel(weft_server *server)
         cut(server);
 }
 
-static int report(const weft_server *server, weft_duration took)
+static int report(weft_app *app, const struct weft_server_counts *n, weft_duration took)
 {
-    const struct weft_server_counts *n = &server->counts;
     weft_log(
         WEFT_LOG_INFO,
         "stopped: %llu requests served on %llu connections, %llu finished while draining, %llu cancelled, %llu connections "
         "cut, %.2f s",
         (unsigned long long)n->replies, (unsigned long long)n->accepted, (unsigned long long)n->drained,
         (unsigned long long)n->cancelled, (unsigned long long)n->cut, seconds(took));
-    weft_tls_report(server->loop);
+    weft_tls_report(app);
     return n->cancelled || n->cut ? WEFT_EXIT_CUT : 0;
 }
 
-static int stop(weft_server *server)
+void weft_serve_out(weft_server *server)
 {
-    weft_duration began = weft_now();
-    announce(server);
     close_door(server);
     drain(server);
     if (server->connection_count > 0)
         cancel(server);
-    return report(server, weft_now() - began);
+    weft_tls_count(server->app);
+}
+
+static int stop(weft_server *server)
+{
+    weft_workers *workers = server->app->workers;
+    weft_duration began = weft_now();
+    announce(server);
+    weft_workers_stop(workers, WEFT_DRAINING);
+    weft_serve_out(server);
+    struct weft_server_counts sum = { 0 };
+    weft_counts_add(&sum, &server->counts);
+    weft_workers_join(workers, &sum);
+    return report(server->app, &sum, weft_now() - began);
 }
 
 /* In debug mode whatever is still alive is a leak. */
@@ -184,7 +208,7 @@ static void list_leaks(const weft_server *server)
     weft_tasks_print(stderr);
 }
 
-static int serve_logging(weft_app *app, weft_access_writer *log_writer)
+static int serve_logging(weft_app *app, weft_access_writer *log_writer, void *state)
 {
     const struct weft_settings *s = &app->settings;
     weft_duration hurry = weft_clock_add(s->cancel, s->cleanup);
@@ -192,6 +216,7 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
     weft_server *server;
     struct hangup hangup = { app, log_writer && strcmp(app->access_log, "-") != 0 ? log_writer : NULL };
     WEFT_TRY(weft_server_open(&server, app));
+    server->worker_state = state;
     int rc = weft_tls_prepare(app);
     if (rc == 0 && log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
         rc = -ENOMEM;
@@ -201,6 +226,7 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
                                        .limit = weft_clock_add(s->announce, weft_clock_add(s->drain, hurry)),
                                        .hurry_limit = hurry,
                                        .stop = on_stop,
+                                       .list = on_list,
                                        .context = app,
                                        .hangup = hangup.log_writer || app->tls ? on_hangup : NULL,
                                        .hangup_context = &hangup,
@@ -210,19 +236,24 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
     if (rc == 0) {
         server->supervisor = supervisor;
         publish(app, server);
+        rc = weft_workers_start(server, log_writer);
+    }
+    if (rc == 0) {
+        weft_beats_begin(server);
         say_where(server);
         weft_notify("READY=1");
         weft_group background;
         weft_group_open(&background);
         if (app->tls && weft_go(&background, weft_tls_watch, app) < 0)
             weft_log(WEFT_LOG_WARNING, "TLS: changed files will only be seen at SIGHUP: out of memory");
-        weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
+        if (server->stop_stage == WEFT_SERVING)
+            weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
         weft_group_cancel(&background);
         weft_group_join(&background);
         rc = stop(server);
-        publish(app, NULL);
         list_leaks(server);
     }
+    publish(app, NULL);
     weft_access_log *log = server->access_log;
     weft_server_close(server); /* joins the tasks: should one never end, the supervisor ends the process */
     if (supervisor)
@@ -236,16 +267,35 @@ static int serve(void *arg)
     weft_app *app = arg;
     weft_access_writer *log_writer;
     weft_log_set_level(app->settings.log_level);
-    WEFT_TRY(weft_access_log_start(&log_writer, app, 1));
-    int rc = serve_logging(app, log_writer);
+    WEFT_TRY(weft_access_log_start(&log_writer, app, (size_t)app->settings.workers));
+    void *state = NULL;
+    int rc = weft_worker_enter(app, &state);
+    if (rc == 0) {
+        rc = serve_logging(app, log_writer, state);
+        weft_worker_leave(app, state);
+    }
     weft_access_log_stop(log_writer);
+    return rc;
+}
+
+static int serve_hooked(void *arg)
+{
+    weft_app *app = arg;
+    int rc = app->hooks.start ? app->hooks.start(app) : 0;
+    if (rc < 0) {
+        weft_log(WEFT_LOG_ERROR, "the app's start failed: %s", weft_strerror(rc));
+        return rc;
+    }
+    rc = serve(app);
+    if (app->hooks.stop)
+        app->hooks.stop(app);
     return rc;
 }
 
 int weft_app_serve(weft_app *app)
 {
     IS_A(app, WEFT_APP_MAGIC);
-    return weft_loop_run(&(struct weft_loop_options){ .name = "serve" }, serve, app);
+    return weft_loop_run(&(struct weft_loop_options){ .name = "serve" }, serve_hooked, app);
 }
 
 void weft_app_stop(weft_app *app)

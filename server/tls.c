@@ -255,12 +255,29 @@ int weft_request_tls(weft_request *req, weft_tls_info *ret_info)
     return 0;
 }
 
-void weft_tls_report(const weft_loop *loop)
+void weft_tls_count(weft_app *app)
 {
-    const struct weft_tls_counts *n = weft_tls_counts_of(loop);
-    if (n)
-        weft_log(WEFT_LOG_INFO,
-                 "TLS: %llu handshakes, of which %llu resumed; %llu refused, %llu too slow, %llu ended unannounced",
-                 (unsigned long long)n->handshakes, (unsigned long long)n->resumed, (unsigned long long)n->refused,
-                 (unsigned long long)n->slow, (unsigned long long)n->cut);
+    const struct weft_tls_counts *n = weft_tls_counts_of(weft_here);
+    if (!app->tls || !n)
+        return;
+    struct weft_tls_counts *sum = &app->tls->counts;
+    pthread_mutex_lock(&app->lock);
+    sum->handshakes += n->handshakes;
+    sum->resumed += n->resumed;
+    sum->refused += n->refused;
+    sum->slow += n->slow;
+    sum->cut += n->cut;
+    pthread_mutex_unlock(&app->lock);
+}
+
+void weft_tls_report(weft_app *app)
+{
+    if (!app->tls)
+        return;
+    pthread_mutex_lock(&app->lock);
+    struct weft_tls_counts n = app->tls->counts;
+    pthread_mutex_unlock(&app->lock);
+    weft_log(WEFT_LOG_INFO, "TLS: %llu handshakes, of which %llu resumed; %llu refused, %llu too slow, %llu ended unannounced",
+             (unsigned long long)n.handshakes, (unsigned long long)n.resumed, (unsigned long long)n.refused,
+             (unsigned long long)n.slow, (unsigned long long)n.cut);
 }

@@ -12,6 +12,7 @@ struct weft_app_tls {
     weft_tls_context *context;
     char hsts[64]; /* the line of a reply's head, with CRLF; "" for none */
     size_t hsts_size;
+    struct weft_tls_counts counts; /* of the servers that are closed; under the app's lock */
 };
 
 void weft_app_tls_free(struct weft_app_tls *tls);
@@ -31,7 +32,10 @@ int weft_tls_watch(void *app);
 /* Answers a request that came to a WEFT_DOOR_REDIRECT. */
 void weft_tls_redirect(weft_request *req);
 
-/* One line for the log: what became of the handshakes, if there were any. */
-void weft_tls_report(const weft_loop *loop);
+/* Adds what this loop has counted, once it serves no more. */
+void weft_tls_count(weft_app *app);
+
+/* One line for the log: what became of the handshakes. */
+void weft_tls_report(weft_app *app);
 
 #endif

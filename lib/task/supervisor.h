@@ -22,6 +22,8 @@ struct weft_supervisor_options {
     /* On the loop's thread, outside any task: the how-manieth request to stop it is, 1 or 2. A third ends the process. */
     void (*stop)(void *context, int count);
     void *context;
+    /* On the supervisor's thread: SIGQUIT has come, which is for other loops of the context's too. May be NULL. */
+    void (*list)(void *context);
     /* On the supervisor's thread: SIGHUP has come. NULL leaves that signal alone. */
     void (*hangup)(void *context);
     void *hangup_context;

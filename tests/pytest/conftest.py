@@ -23,6 +23,8 @@ class Server:
 
     def __init__(self, path, arguments, env, limits):
         clean = {name: value for name, value in os.environ.items() if not name.startswith('WEFT_')}
+        if 'TEST_WORKERS' in os.environ:  # the whole suite with so many
+            clean['WEFT_WORKERS'] = os.environ['TEST_WORKERS']
         self.log = ''
         self.process = subprocess.Popen([path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env={**clean, **env}, preexec_fn=limits)
