@@ -16,13 +16,16 @@
 #include <weft/log.h>
 #include <weft/loop.h>
 #include <weft/offload.h>
+#include <weft/message.h>
 #include <weft/once.h>
 #include <weft/queue.h>
 #include <weft/rate.h>
 #include <weft/request.h>
+#include <weft/room.h>
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/semaphore.h>
+#include <weft/sse.h>
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>

@@ -73,10 +73,11 @@ struct weft_app {
     int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
-    pthread_mutex_t lock;       /* over what follows */
-    struct weft_server *server; /* while it serves */
-    int holds;                  /* servers that use it */
-    bool is_freed;              /* weft_app_free was called: the last hold frees it */
+    pthread_mutex_t lock;                     /* over what follows */
+    struct weft_rooms *rooms, *default_rooms; /* all sets; the one that is made when no other is asked for */
+    struct weft_server *server;               /* while it serves */
+    int holds;                                /* servers that use it */
+    bool is_freed;                            /* weft_app_free was called: the last hold frees it */
 };
 
 /* A server uses the app, and does not any more. */

@@ -14,6 +14,7 @@
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "server/access_log.h"
+#include "server/events.h"
 
 /* ---- making ---- */
 
@@ -76,6 +77,7 @@ void weft_request_free(weft_request *req)
 {
     weft_arena arena = req->arena; /* the request lies in it */
     req->connection->server->buffered -= req->buffered;
+    weft_events_free(req);
     weft_arena_free(&arena);
 }
 
@@ -218,6 +220,7 @@ void weft_request_on_gone(weft_request *req)
         weft_wait_settle(req->body_wait, WEFT_EGONE);
     if (req->write_wait)
         weft_wait_settle(req->write_wait, WEFT_EGONE);
+    weft_events_on_gone(req);
     if (req->is_open && !req->route->finish_when_client_leaves)
         weft_scope_cut(&req->group.scope, WEFT_ECANCELED, false);
 }
