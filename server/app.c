@@ -25,25 +25,39 @@ static int default_connections(void)
     return most < 16 ? 16 : most > 1000000 ? 1000000 : (int)most;
 }
 
+/* What protocol code takes is made of the limits. */
+static void derive(struct weft_settings *s)
+{
+    s->head = (weft_http_limits){
+        .request_line = s->request_line_limit,
+        .field = s->field_limit,
+        .head = s->head_limit,
+        .field_count = s->field_count_limit,
+    };
+    s->chunked = (weft_chunked_limits){
+        .size_line = s->chunk_line_limit,
+        .extensions = s->chunk_extension_limit,
+        .trailer_field = s->field_limit,
+        .trailers = s->trailer_limit,
+        .trailer_count = s->trailer_count_limit,
+    };
+}
+
+#define DEFAULT(id, option, type, otherwise, ...) .option = otherwise,
+
 static void set_defaults(struct weft_settings *s)
 {
     *s = (struct weft_settings){
-        .drain = 15 * WEFT_SECOND,
+        WEFT_LIMITS(DEFAULT).drain = 15 * WEFT_SECOND,
         .fresh_connection = 5 * WEFT_SECOND,
+        .websocket_drain = 10 * WEFT_SECOND,
         .cancel = 5 * WEFT_SECOND,
         .cleanup = WEFT_CLEANUP_TIME,
-        .request_timeout = 300 * WEFT_SECOND,
-        .head_timeout = 10 * WEFT_SECOND,
-        .keep_alive_timeout = 75 * WEFT_SECOND,
-        .body_timeout = 30 * WEFT_SECOND,
-        .write_timeout = 30 * WEFT_SECOND,
-        .body_limit = 1024 * 1024,
-        .buffer_budget = (size_t)256 * 1024 * 1024,
-        .head = WEFT_HTTP_LIMITS_DEFAULT,
-        .max_connections = default_connections(),
         .log_level = WEFT_LOG_INFO,
         .access_log_buffer = 1024 * 1024,
     };
+    s->max_connections = default_connections();
+    derive(s);
 }
 
 weft_app *weft_app_new(void)
@@ -59,6 +73,7 @@ weft_app *weft_app_new(void)
     app->magic = WEFT_APP_MAGIC;
     weft_routes_init(app);
     set_defaults(&app->settings);
+    weft_list_init(&app->servers);
     pthread_mutex_init(&app->lock, NULL);
     return app;
 }
@@ -76,6 +91,7 @@ static void dispose(weft_app *app)
     weft_routes_free(app);
     free_listen(app);
     weft_mem_free(app->access_log);
+    weft_mem_free(app->trusted);
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
     weft_mem_free(app);
@@ -161,13 +177,11 @@ static int bad_option(const char *name)
             s.name = o.name;                                                                                                   \
     } while (0)
 
-#define SET_HEAD_LIMIT(option, field_)                                                                                         \
-    do {                                                                                                                       \
-        if (o.option > WEFT_HTTP_HEAD_MAX)                                                                                     \
-            return bad_option(#option);                                                                                        \
-        if (o.option > 0)                                                                                                      \
-            s.head.field_ = o.option;                                                                                          \
-    } while (0)
+#define SET_LIMIT(id, option, type, otherwise, least, most, past)                                                              \
+    if (o.option != 0 && ((int64_t)o.option < (int64_t)(least) || (int64_t)o.option > (int64_t)(most)))                        \
+        return bad_option(#option);                                                                                            \
+    if (o.option != 0)                                                                                                         \
+        s.option = o.option;
 
 int weft_app_configure(weft_app *app, const weft_app_options *given)
 {
@@ -179,24 +193,11 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     SET_DURATION(announce);
     SET_DURATION(drain);
     SET_DURATION(fresh_connection);
+    SET_DURATION(websocket_drain);
     SET_DURATION(cancel);
     SET_DURATION(cleanup);
-    SET_DURATION(request_timeout);
-    SET_DURATION(head_timeout);
-    SET_DURATION(keep_alive_timeout);
-    SET_DURATION(body_timeout);
-    SET_DURATION(write_timeout);
-    SET_DURATION(body_limit);
-    SET_DURATION(max_connections);
-    if (o.buffer_budget > 0)
-        s.buffer_budget = o.buffer_budget;
-    SET_HEAD_LIMIT(request_line_limit, request_line);
-    SET_HEAD_LIMIT(field_limit, field);
-    SET_HEAD_LIMIT(head_limit, head);
-    if (o.field_count_limit < 0 || o.field_count_limit > 10000)
-        return bad_option("field_count_limit");
-    if (o.field_count_limit > 0)
-        s.head.field_count = o.field_count_limit;
+    WEFT_LIMITS(SET_LIMIT)
+    derive(&s);
     if (o.access_log_format < WEFT_ACCESS_LOG_COMMON || o.access_log_format > WEFT_ACCESS_LOG_JSON)
         return bad_option("access_log_format");
     if (o.access_log_format != WEFT_ACCESS_LOG_COMMON)
@@ -213,5 +214,10 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     app->settings = s;
     if (o.access_log && *o.access_log && set_access_log(app, o.access_log) < 0)
         return -ENOMEM;
+    if (o.proxy_protocol && *o.proxy_protocol) {
+        int rc = weft_app_set_trusted(app, o.proxy_protocol);
+        if (rc < 0)
+            return rc;
+    }
     return o.listen_count > 0 ? set_listen(app, &o) : 0;
 }

@@ -8,7 +8,10 @@
 
 #include <weft/app.h>
 
+#include "lib/base/list.h"
+#include "lib/http/chunked.h"
 #include "lib/http/head_check.h"
+#include "server/limit.h"
 #include "server/router.h"
 
 #define WEFT_APP_MAGIC 0xa99a99a9u
@@ -27,14 +30,14 @@ typedef struct weft_route_target {
     const char *method, *name, *pattern; /* the name may be NULL */
 } weft_route_target;
 
+#define WEFT_SETTING_(id, option, type, ...) type option;
+
 /* Settings with every default filled in. */
 struct weft_settings {
-    weft_duration announce, drain, fresh_connection, cancel, cleanup;
-    weft_duration request_timeout, head_timeout, keep_alive_timeout, body_timeout, write_timeout;
-    int64_t body_limit;
-    size_t buffer_budget;
-    weft_http_limits head;
-    int max_connections;
+    WEFT_LIMITS(WEFT_SETTING_)
+    weft_http_limits head;       /* of these, */
+    weft_chunked_limits chunked; /* and these */
+    weft_duration announce, drain, fresh_connection, websocket_drain, cancel, cleanup;
     enum weft_log_level log_level;
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer;
@@ -69,16 +72,24 @@ struct weft_app {
     struct weft_settings settings;
     char *listen[WEFT_LISTEN_MAX];
     size_t listen_count;
-    char *access_log;  /* NULL: none */
+    char *access_log;             /* NULL: none */
+    struct weft_network *trusted; /* to send PROXY headers: none are expected if there are none */
+    size_t trusted_count;
     int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
     pthread_mutex_t lock;                     /* over what follows */
+    weft_list servers;                        /* that are open, */
+    struct weft_server_counts counts;         /* and what those that are closed have counted */
     struct weft_rooms *rooms, *default_rooms; /* all sets; the one that is made when no other is asked for */
     struct weft_server *server;               /* while it serves */
     int holds;                                /* servers that use it */
     bool is_freed;                            /* weft_app_free was called: the last hold frees it */
 };
+
+/* Takes a list of networks (lib/net/network.h), separated by commas, that are trusted with PROXY headers. 0, -EINVAL after a
+ * logged line, -ENOMEM (client.c). */
+int weft_app_set_trusted(weft_app *app, const char *list);
 
 /* A server uses the app, and does not any more. */
 void weft_app_hold(weft_app *app);

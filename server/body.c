@@ -13,7 +13,7 @@
 #include "lib/base/check.h"
 #include "server/request.h"
 
-enum { FIRST_ROOM = 4096, LEAST_RATE = 500 /* bytes a second */ };
+enum { FIRST_ROOM = 4096 };
 
 static const weft_duration RATE_GRACE = 30 * WEFT_SECOND; /* of waiting, before the rate counts */
 
@@ -27,27 +27,45 @@ static int refuse_body(weft_request *req, int status, const char *words)
     return weft_fail(WEFT_EHTTP(status), "%s", words);
 }
 
+static int refuse_chunks(weft_request *req, int status)
+{
+    static const int8_t limits[] = {
+        [WEFT_CHUNKED_LONG_LINE] = WEFT_LIMIT_CHUNK_LINE,
+        [WEFT_CHUNKED_LONG_EXTENSIONS] = WEFT_LIMIT_CHUNK_EXTENSIONS,
+        [WEFT_CHUNKED_LONG_TRAILERS] = WEFT_LIMIT_TRAILERS,
+        [WEFT_CHUNKED_MANY_TRAILERS] = WEFT_LIMIT_TRAILER_COUNT,
+    };
+    enum weft_chunked_excess excess = weft_chunked_excess(req->chunked);
+    if (excess == WEFT_CHUNKED_IN_LIMITS)
+        weft_connection_blame(req->connection, WEFT_END_MALFORMED);
+    else
+        weft_connection_end_by(req->connection, (enum weft_limit)limits[excess]);
+    return refuse_body(req, status, weft_chunked_reason(req->chunked));
+}
+
+/* A request without a route (404, 405) has a body to pass over too. */
 static int64_t limit_of(const weft_request *req)
 {
-    return req->route->body_limit ? req->route->body_limit : req->connection->server->app->settings.body_limit;
+    return req->route && req->route->body_limit ? req->route->body_limit : req->connection->server->app->settings.body_limit;
 }
 
 static int next_chunk_run(weft_request *req)
 {
-    static const weft_chunked_limits limits = WEFT_CHUNKED_LIMITS_DEFAULT;
     weft_input *input = &req->connection->input;
     size_t consumed;
     weft_bytes payload = { NULL, 0 };
     if (!req->chunked)
-        req->chunked = weft_chunked_new(&req->arena, &limits);
+        req->chunked = weft_chunked_new(&req->arena, &req->connection->server->app->settings.chunked);
     if (!req->chunked)
         return -ENOMEM;
     int rc = weft_chunked_next(req->chunked, input->at, input->size, &consumed, &payload);
     if (rc < 0)
-        return rc == -ENOMEM ? rc : refuse_body(req, -rc, weft_chunked_reason(req->chunked));
+        return rc == -ENOMEM ? rc : refuse_chunks(req, -rc);
     weft_input_consume(input, consumed - payload.size);
-    if (weft_chunked_declared(req->chunked) > limit_of(req))
+    if (weft_chunked_declared(req->chunked) > limit_of(req)) {
+        weft_connection_end_by(req->connection, WEFT_LIMIT_BODY);
         return refuse_body(req, 413, "a chunked body larger than its limit");
+    }
     req->run_left = (int64_t)payload.size;
     req->body_ended = rc == WEFT_CHUNKED_END;
     return rc == WEFT_CHUNKED_END ? RUN_END : rc == WEFT_CHUNKED_PAYLOAD ? RUN_BYTES : RUN_MORE;
@@ -159,7 +177,8 @@ static void send_continue(weft_request *req)
 /* Does the body come so slowly that it never ends? Only the time that we waited for it counts. */
 static bool is_trickle(const weft_request *req)
 {
-    return req->body_waited > RATE_GRACE && req->body_taken < (req->body_waited - RATE_GRACE) / WEFT_SECOND * LEAST_RATE;
+    int64_t rate = req->connection->server->app->settings.body_rate;
+    return req->body_waited > RATE_GRACE && req->body_taken < (req->body_waited - RATE_GRACE) / WEFT_SECOND * rate;
 }
 
 static int wait_for_body(weft_request *req, const char *what)
@@ -169,8 +188,10 @@ static int wait_for_body(weft_request *req, const char *what)
         return WEFT_EGONE;
     if (req->body_wait)
         return -EBUSY;
-    if (is_trickle(req))
+    if (is_trickle(req)) {
+        weft_connection_end_by(c, WEFT_LIMIT_BODY_RATE);
         return refuse_body(req, 408, "the body comes too slowly");
+    }
     send_continue(req);
     weft_connection_read_on(c);
     if (weft_request_gone(req)) /* either call may have found the connection broken */
@@ -187,9 +208,11 @@ static int wait_for_body(weft_request *req, const char *what)
 /* The next run of payload, waited for: RUN_BYTES, RUN_END or an error. */
 static int await_run(weft_request *req, const char *what)
 {
-    if (req->head.content_length > limit_of(req))
+    if (req->head.content_length > limit_of(req)) {
+        weft_connection_end_by(req->connection, WEFT_LIMIT_BODY);
         return weft_fail(WEFT_EHTTP(413), "a body of %lld bytes, at most %lld are taken", (long long)req->head.content_length,
                          (long long)limit_of(req));
+    }
     int rc;
     while ((rc = next_run(req)) == RUN_MORE) {
         rc = wait_for_body(req, what);
@@ -229,9 +252,11 @@ static int make_room(weft_request *req, size_t more)
         room = (size_t)req->head.content_length + 1;
     while (room < needed)
         room *= 2;
-    if (room > server->app->settings.buffer_budget - server->buffered)
+    if (weft_server_is_full(server) || room > server->app->settings.buffer_budget - server->counts.buffered) {
+        weft_connection_meet(req->connection, WEFT_LIMIT_BUFFERED);
         return weft_fail(WEFT_EHTTP(503), "all bodies together would buffer more than %zu bytes",
                          server->app->settings.buffer_budget);
+    }
     char *body = weft_arena_alloc(&req->arena, room);
     if (!body)
         return -ENOMEM;
@@ -240,7 +265,7 @@ static int make_room(weft_request *req, size_t more)
     req->body = body;
     req->body_room = room;
     req->buffered += room;
-    server->buffered += room;
+    weft_server_hold(server, (int64_t)room);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "server/connection.h"
 
 #include "lib/base/check.h"
+#include "lib/base/random.h"
 #include "server/access_log.h"
 #include "server/events.h"
 #include "server/request.h"
@@ -20,7 +21,9 @@ static const uint8_t legal_moves[] = {
     [WEFT_CONNECTION_IDLE] = 1 << WEFT_CONNECTION_HEAD | 1 << WEFT_CONNECTION_HANDLING | 1 << WEFT_CONNECTION_LINGER |
                              1 << WEFT_CONNECTION_CLOSING,
     [WEFT_CONNECTION_HEAD] = 1 << WEFT_CONNECTION_HANDLING | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
-    [WEFT_CONNECTION_HANDLING] = 1 << WEFT_CONNECTION_IDLE | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
+    [WEFT_CONNECTION_HANDLING] = 1 << WEFT_CONNECTION_IDLE | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING |
+                                 1 << WEFT_CONNECTION_UPGRADED,
+    [WEFT_CONNECTION_UPGRADED] = 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
     [WEFT_CONNECTION_LINGER] = 1 << WEFT_CONNECTION_CLOSING,
     [WEFT_CONNECTION_CLOSING] = 0,
 };
@@ -40,7 +43,7 @@ static bool is_over(const weft_connection *c)
 
 static void free_if_unused(weft_connection *c)
 {
-    if (c->transport_closed && !c->task && !c->request)
+    if (c->transport_closed && !c->task && !c->request && !c->is_detached)
         weft_server_free_connection(c->server, c);
 }
 
@@ -49,6 +52,9 @@ void weft_connection_close(weft_connection *c, bool resets)
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
     set_state(c, WEFT_CONNECTION_CLOSING);
+    weft_count(&c->server->counts.closed[c->ending]);
+    weft_count_by(&c->server->counts.open, UINT64_MAX);
+    weft_connection_say(c, "closed", weft_ending_words[c->ending]);
     weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
     weft_list_remove(&c->writing);
     if (c->server->output_owner == c) {
@@ -57,7 +63,10 @@ void weft_connection_close(weft_connection *c, bool resets)
     }
     weft_input_free(&c->input);
     weft_transport_close(&c->transport, resets);
-    if (c->request)
+    weft_connection_weigh(c);
+    if (c->is_detached)
+        c->upgrade->ops->closed(c->upgrade);
+    else if (c->request)
         weft_request_on_gone(c->request);
 }
 
@@ -101,6 +110,22 @@ static void refuse(weft_connection *c, weft_bytes head, int status, const char *
     linger(c);
 }
 
+/* The byte check has refused the head that is begun; `status` is 400, 414 or 431. */
+static void refuse_head(weft_connection *c, int status)
+{
+    static const uint8_t limits[] = {
+        [WEFT_HEAD_LONG_LINE] = WEFT_LIMIT_REQUEST_LINE,
+        [WEFT_HEAD_LONG_FIELD] = WEFT_LIMIT_FIELD,
+        [WEFT_HEAD_LONG] = WEFT_LIMIT_HEAD,
+        [WEFT_HEAD_MANY_FIELDS] = WEFT_LIMIT_FIELD_COUNT,
+    };
+    if (status == 400)
+        weft_connection_blame(c, WEFT_END_MALFORMED);
+    else
+        weft_connection_end_by(c, (enum weft_limit)limits[c->check.excess]);
+    refuse(c, unread(c), status, status == 400 ? "a malformed head" : "a head that is too large");
+}
+
 static void end_request(weft_request *req)
 {
     weft_access_log *log = req->connection->server->access_log;
@@ -112,6 +137,12 @@ static void end_request(weft_request *req)
 /* The reply of the present request is made, and its arena still there: what now of the connection? */
 static void after_reply(weft_connection *c, weft_request *req)
 {
+    if (c->is_detached) {
+        c->request = NULL;
+        end_request(req);
+        c->upgrade->ops->released(c->upgrade);
+        return;
+    }
     int64_t left = 0;
     bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
     bool wants_continue = left > 0 && req->head.expects_continue && !req->sent_continue; /* it may come, or not: who knows */
@@ -120,8 +151,14 @@ static void after_reply(weft_connection *c, weft_request *req)
     end_request(req);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
-    if (c->must_close || c->server->stop_stage >= WEFT_DRAINING || !is_known || wants_continue || left > WEFT_DISCARD_MAX ||
-        c->is_broken) {
+    bool is_stopping = c->server->stop_stage >= WEFT_DRAINING;
+    if (left > c->server->app->settings.discard_limit)
+        weft_connection_end_by(c, WEFT_LIMIT_DISCARD);
+    if (c->must_close || is_stopping || !is_known || wants_continue || c->ending == WEFT_END_LIMIT || c->is_broken) {
+        weft_connection_blame(c, c->is_broken                  ? WEFT_END_RESET
+                                 : !is_known || wants_continue ? WEFT_END_UNREAD_BODY
+                                 : is_stopping                 ? WEFT_END_STOPPED
+                                                               : WEFT_END_LAST_REPLY);
         linger(c);
         return;
     }
@@ -142,17 +179,29 @@ static void become_idle(weft_connection *c)
 {
     if (c->input.store)
         weft_input_free(&c->input);
-    if (c->has_served && c->server->stop_stage >= WEFT_DRAINING)
+    if (c->has_served && c->server->stop_stage >= WEFT_DRAINING) {
+        weft_connection_blame(c, WEFT_END_STOPPED);
         linger(c);
-    else
+    } else {
         weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
+    }
+}
+
+static void read_start(weft_connection *c)
+{
+    if (weft_transport_read_start(&c->transport) == 0)
+        return;
+    weft_connection_blame(c, WEFT_END_RESET);
+    weft_connection_close(c, true);
 }
 
 /* Nothing more can be done with what is there: waits for input, or ends. */
 static void rest(weft_connection *c)
 {
     if (c->has_ended) {
-        if (c->input.size > 0 && c->discard == 0)
+        bool is_cut = c->input.size > 0 && c->discard == 0;
+        weft_connection_blame(c, is_cut ? WEFT_END_MALFORMED : WEFT_END_BY_CLIENT);
+        if (is_cut)
             refuse(c, unread(c), 400, "the head ends in the middle");
         else
             linger(c);
@@ -167,8 +216,8 @@ static void rest(weft_connection *c)
             set_state(c, WEFT_CONNECTION_HEAD);
         weft_server_set_phase(c->server, c, WEFT_PHASE_HEAD);
     }
-    if (c->state != WEFT_CONNECTION_CLOSING && weft_transport_read_start(&c->transport) < 0)
-        weft_connection_close(c, true);
+    if (c->state != WEFT_CONNECTION_CLOSING)
+        read_start(c);
 }
 
 /* A whole head is there. Its request, if a handler is to run; NULL when it has been answered. */
@@ -181,15 +230,20 @@ static weft_request *begin_request(weft_connection *c, size_t head_size)
     weft_head_check_init(&c->check);
     weft_request *req = weft_request_new(c, head_size, field_count, &status, &words);
     if (!req) {
+        weft_connection_blame(c, status == 503 ? WEFT_END_NO_MEMORY : WEFT_END_MALFORMED);
         refuse(c, (weft_bytes){ head, head_size }, status, words);
         return NULL;
     }
-    c->server->counts.requests++;
+    weft_count(&c->server->counts.requests);
     c->request = req;
     set_state(c, WEFT_CONNECTION_HANDLING);
     weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
     if (!req->head.keep_alive || c->server->stop_stage >= WEFT_DRAINING)
         c->must_close = true;
+    if (UNLIKELY(c->requests_left > 0) && --c->requests_left == 0) {
+        weft_connection_end_by(c, WEFT_LIMIT_KEEP_ALIVE_REQUESTS);
+        c->must_close = true;
+    }
     status = weft_request_route(req);
     if (status == 0)
         return req;
@@ -205,12 +259,15 @@ static weft_request *begin_request(weft_connection *c, size_t head_size)
  * then the connection waits for input or for its peer to read, or it is over. */
 static weft_request *next_request(weft_connection *c)
 {
-    while (!is_over(c)) {
-        if (c->transport.queued > WEFT_OUTPUT_HIGH) { /* goes on when that has been sent */
+    while (c->state < WEFT_CONNECTION_UPGRADED) {
+        if (c->transport.queued > c->server->app->settings.output_high) { /* goes on when that has been sent */
+            weft_connection_meet(c, WEFT_LIMIT_OUTPUT);
             weft_transport_read_stop(&c->transport);
             weft_server_set_phase(c->server, c, WEFT_PHASE_NONE); /* it is not the input that is awaited */
             return NULL;
         }
+        if (UNLIKELY(c->awaits_proxy) && !weft_connection_take_proxy(c))
+            return NULL;
         if (!discard_body(c) || c->input.size == 0) {
             rest(c);
             return NULL;
@@ -221,7 +278,7 @@ static weft_request *next_request(weft_connection *c)
             return NULL;
         }
         if (head < 0) {
-            refuse(c, unread(c), (int)-head, "a malformed or too large head");
+            refuse_head(c, (int)-head);
             return NULL;
         }
         weft_request *req = begin_request(c, (size_t)head);
@@ -283,6 +340,7 @@ static void start_serving(weft_connection *c)
     };
     if (weft_task_start(&c->server->requests, &spec, &c->task) < 0) {
         c->must_close = true;
+        weft_connection_blame(c, WEFT_END_NO_MEMORY);
         weft_reply_error(req, 503, "no memory for a task");
         after_reply(c, req);
         free_if_unused(c);
@@ -315,29 +373,35 @@ static void go_on(weft_connection *c)
 static void on_broken(weft_connection *c)
 {
     c->is_broken = true;
+    weft_connection_blame(c, WEFT_END_RESET);
     weft_connection_close(c, false);
 }
 
 void weft_connection_read_on(weft_connection *c)
 {
-    if (!is_over(c) && !c->has_ended && c->input.size <= WEFT_READ_AHEAD / 2 && weft_transport_read_start(&c->transport) < 0)
-        weft_connection_close(c, true);
+    if (!is_over(c) && !c->has_ended && c->input.size <= c->server->app->settings.read_ahead / 2)
+        read_start(c);
 }
 
 static void take_input(weft_connection *c, char *data, size_t size)
 {
     if (c->state == WEFT_CONNECTION_LINGER) {
         c->discard += (uint32_t)size;
-        if (c->discard > WEFT_DISCARD_MAX)
+        if (c->discard > (uint32_t)c->server->app->settings.discard_limit) {
+            weft_connection_end_by(c, WEFT_LIMIT_DISCARD);
             weft_connection_close(c, false);
+        }
         return;
     }
     if (!weft_input_add(&c->input, data, size)) {
+        weft_connection_blame(c, WEFT_END_NO_MEMORY);
         weft_connection_close(c, true);
         return;
     }
     if (c->state == WEFT_CONNECTION_HANDLING)
         weft_request_on_input(c->request);
+    else if (c->state == WEFT_CONNECTION_UPGRADED)
+        c->upgrade->ops->input(c->upgrade);
     else
         go_on(c);
 }
@@ -349,12 +413,35 @@ static void take_end(weft_connection *c)
     if (c->state == WEFT_CONNECTION_LINGER) {
         if (c->transport.queued == 0)
             weft_connection_close(c, false);
+    } else if (c->state == WEFT_CONNECTION_UPGRADED) {
+        c->upgrade->ops->input(c->upgrade);
     } else if (c->state != WEFT_CONNECTION_HANDLING) {
         go_on(c);
     } else if (c->request->reply == WEFT_REPLY_STREAM) {
+        weft_connection_blame(c, WEFT_END_BY_CLIENT);
         weft_connection_close(c, false); /* who reads no further request, and may be reading no reply */
     } else {
         weft_request_on_input(c->request);
+    }
+}
+
+/* What is unread outlives this event, if the loop's budget allows it. */
+static void keep_input(weft_connection *c)
+{
+    if (!weft_input_keep(&c->input)) {
+        weft_connection_blame(c, WEFT_END_NO_MEMORY);
+        weft_connection_close(c, true);
+        return;
+    }
+    weft_connection_weigh(c);
+    if (LIKELY(!weft_server_is_full(c->server) || c->held == 0))
+        return;
+    if (c->state == WEFT_CONNECTION_HEAD) {
+        weft_connection_end_by(c, WEFT_LIMIT_BUFFERED);
+        refuse(c, unread(c), 503, "all connections together hold too much");
+    } else if (c->transport.is_reading) {
+        weft_connection_meet(c, WEFT_LIMIT_BUFFERED);
+        weft_transport_read_stop(&c->transport); /* it goes on when half of the read-ahead is left */
     }
 }
 
@@ -372,10 +459,13 @@ static void on_input(weft_transport *t, char *data, int64_t size)
         take_input(c, data, (size_t)size);
     else
         take_end(c);
-    if (c->state == WEFT_CONNECTION_HANDLING && c->input.size >= WEFT_READ_AHEAD)
+    bool is_used = c->state == WEFT_CONNECTION_HANDLING || c->state == WEFT_CONNECTION_UPGRADED;
+    if (is_used && c->input.size >= server->app->settings.read_ahead && c->transport.is_reading) {
+        weft_connection_meet(c, WEFT_LIMIT_READ_AHEAD);
         weft_transport_read_stop(&c->transport);
-    if (c->state != WEFT_CONNECTION_CLOSING && !weft_input_keep(&c->input))
-        weft_connection_close(c, true);
+    }
+    if (c->state != WEFT_CONNECTION_CLOSING)
+        keep_input(c);
     weft_output_flush(server);
 }
 
@@ -385,6 +475,7 @@ static void on_drained(weft_transport *t, int error)
     weft_list_remove(&c->writing);
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
+    weft_connection_weigh(c);
     if (error < 0) {
         on_broken(c);
         return;
@@ -396,6 +487,8 @@ static void on_drained(weft_transport *t, int error)
             weft_server_set_phase(c->server, c, WEFT_PHASE_LINGER);
     } else if (c->state == WEFT_CONNECTION_HANDLING) {
         weft_request_on_drained(c->request);
+    } else if (c->state == WEFT_CONNECTION_UPGRADED) {
+        c->upgrade->ops->drained(c->upgrade);
     } else {
         go_on(c);
         weft_output_flush(c->server);
@@ -410,6 +503,32 @@ static void on_closed(weft_transport *t)
 }
 
 const weft_transport_events weft_connection_events = { .input = on_input, .drained = on_drained, .closed = on_closed };
+
+/* ---- upgrades ---- */
+
+void weft_connection_detach(weft_connection *c, weft_upgrade *upgrade)
+{
+    weft_output_flush(c->server);
+    if (c->state == WEFT_CONNECTION_HANDLING)
+        set_state(c, WEFT_CONNECTION_UPGRADED);
+    c->must_close = true;
+    weft_callback_clear(&c->again);
+    c->is_detached = true;
+    c->upgrade = upgrade;
+}
+
+void weft_connection_finish(weft_connection *c)
+{
+    if (c->state == WEFT_CONNECTION_UPGRADED)
+        linger(c);
+}
+
+void weft_connection_let_go(weft_connection *c)
+{
+    c->is_detached = false;
+    weft_callback_init(&c->again, serve_again);
+    free_if_unused(c);
+}
 
 /* ---- beginning, and what the server asks ---- */
 
@@ -433,14 +552,29 @@ void weft_connection_abandon(weft_connection *c)
     weft_server_free_connection(c->server, c);
 }
 
+/* Up to a tenth less than the limit: connections that began together are not to end together. */
+static uint16_t draw_requests(weft_server *server)
+{
+    int most = server->app->settings.keep_alive_requests;
+    return (uint16_t)(most - (int)weft_random_below(&server->random, (uint64_t)most / 10 + 1));
+}
+
 void weft_connection_start(weft_connection *c)
 {
-    c->server->counts.accepted++;
+    weft_count(&c->server->counts.accepted);
+    weft_count(&c->server->counts.open);
+    if (c->server->app->settings.keep_alive_requests > 0)
+        c->requests_left = draw_requests(c->server);
     if (c->server->access_log)
         weft_access_log_connected(c->server->access_log, c);
     weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
-    if (weft_transport_read_start(&c->transport) < 0)
-        weft_connection_close(c, true);
+    read_start(c);
+}
+
+static void stop(weft_connection *c)
+{
+    weft_connection_blame(c, WEFT_END_STOPPED);
+    linger(c);
 }
 
 bool weft_connection_drain(weft_connection *c)
@@ -448,10 +582,12 @@ bool weft_connection_drain(weft_connection *c)
     if (c->state == WEFT_CONNECTION_HANDLING) {
         c->must_close = true;
         weft_events_stop(c->request);
-    } else if (c->state == WEFT_CONNECTION_HEAD || (c->state == WEFT_CONNECTION_IDLE && !c->has_served))
+    } else if (c->state == WEFT_CONNECTION_UPGRADED)
+        c->upgrade->ops->stop(c->upgrade);
+    else if (c->state == WEFT_CONNECTION_HEAD || (c->state == WEFT_CONNECTION_IDLE && !c->has_served))
         weft_server_set_phase(c->server, c, c->phase); /* its time begins now */
     else if (c->state == WEFT_CONNECTION_IDLE && c->discard > 0)
-        linger(c);
+        stop(c);
     else /* one that still sends, or has more requests unread, goes on when all is sent */
         return c->state == WEFT_CONNECTION_IDLE && c->transport.queued == 0;
     return false;
@@ -464,39 +600,55 @@ static void leave(weft_connection *c)
         weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
         return;
     }
-    linger(c);
+    stop(c);
     if (c->phase == WEFT_PHASE_LINGER)
         weft_server_set_phase(c->server, c, WEFT_PHASE_LEFT);
 }
 
 void weft_connection_cancel(weft_connection *c)
 {
-    if (c->state == WEFT_CONNECTION_HEAD)
+    if (c->state == WEFT_CONNECTION_HEAD) {
+        weft_connection_blame(c, WEFT_END_STOPPED);
         refuse(c, unread(c), 503, "the server stops");
-    else if (c->state == WEFT_CONNECTION_IDLE)
+    } else if (c->state == WEFT_CONNECTION_UPGRADED) {
+        c->upgrade->ops->stop(c->upgrade);
+    } else if (c->state == WEFT_CONNECTION_IDLE) {
         leave(c);
+    }
 }
 
 void weft_connection_expire(weft_connection *c)
 {
     switch (c->phase) {
     case WEFT_PHASE_HEAD:
+        weft_connection_end_by(c, WEFT_LIMIT_HEAD_TIME);
         refuse(c, unread(c), 408, "the head took too long");
         break;
     case WEFT_PHASE_BODY:
+        weft_connection_end_by(c, WEFT_LIMIT_BODY_TIME);
         if (c->request)
             weft_request_on_slow_body(c->request);
         else
             weft_connection_close(c, false);
         break;
     case WEFT_PHASE_IDLE:
-        if (c->transport.queued > 0)
+        if (c->transport.queued > 0) {
             weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE); /* it still reads its reply */
-        else
-            weft_connection_close(c, false);
+            break;
+        }
+        weft_connection_end_by(c, WEFT_LIMIT_KEEP_ALIVE);
+        weft_connection_close(c, false);
         break;
     case WEFT_PHASE_LEAVING:
         leave(c);
+        break;
+    case WEFT_PHASE_PROXY:
+        weft_connection_end_by(c, WEFT_LIMIT_PROXY_TIME);
+        weft_connection_close(c, true);
+        break;
+    case WEFT_PHASE_LINGER:
+        weft_connection_end_by(c, WEFT_LIMIT_LINGER);
+        weft_connection_close(c, false);
         break;
     default:
         weft_connection_close(c, false);

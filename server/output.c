@@ -30,13 +30,21 @@ static void note_sent(weft_connection *c, int error)
     weft_server_sweep_by(server, weft_clock_add(c->sent, server->app->settings.write_timeout));
 }
 
+void weft_output_watch(weft_connection *c)
+{
+    note_sent(c, 0);
+}
+
 static void send(weft_connection *c, const struct iovec *parts, int count)
 {
     if (c->is_broken || c->state == WEFT_CONNECTION_CLOSING)
         return;
     note_sent(c, weft_transport_send(&c->transport, parts, count));
-    if (c->is_broken)
+    weft_connection_weigh(c);
+    if (c->is_broken) {
+        weft_connection_blame(c, WEFT_END_RESET);
         weft_connection_close(c, false); /* reading may be off, so nothing else would tell */
+    }
 }
 
 void weft_output_flush(weft_server *server)

@@ -124,7 +124,7 @@ int weft_reply_begin(weft_request *req, int status, weft_bytes type, enum weft_r
     weft_connection *c = req->connection;
     req->reply = WEFT_REPLY_WHOLE;
     req->status = status;
-    c->server->counts.replies++;
+    weft_count(&c->server->counts.replies);
     if (framing == WEFT_FRAMING_CLOSE || c->server->stop_stage >= WEFT_DRAINING)
         c->must_close = true;
     write_head(c, &(struct head){
@@ -319,7 +319,7 @@ size_t weft_reply_refusal(weft_connection *c, int status, const char *words)
     char text[160];
     size_t size = format_error(text, sizeof text, status, words);
     c->must_close = true;
-    c->server->counts.replies++;
+    weft_count(&c->server->counts.replies);
     write_head(c, &(struct head){
                       .status = status,
                       .version_minor = 1,

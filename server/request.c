@@ -76,7 +76,8 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
 void weft_request_free(weft_request *req)
 {
     weft_arena arena = req->arena; /* the request lies in it */
-    req->connection->server->buffered -= req->buffered;
+    if (UNLIKELY(req->buffered > 0))
+        weft_server_hold(req->connection->server, -(int64_t)req->buffered);
     weft_events_free(req);
     weft_arena_free(&arena);
 }
@@ -153,6 +154,7 @@ static void log_failure(const weft_request *req, int rc, int status)
 static void cut(weft_request *req)
 {
     req->connection->must_close = true;
+    weft_connection_blame(req->connection, weft_request_gone(req) ? WEFT_END_RESET : WEFT_END_FAILED_STREAM);
     weft_output_flush(req->connection->server);
     weft_connection_close(req->connection, req->framing == WEFT_FRAMING_CLOSE);
 }
@@ -162,12 +164,17 @@ static void seal(weft_request *req, int rc)
 {
     weft_server *server = req->connection->server;
     if (rc == WEFT_ECANCELED && server->stop_stage == WEFT_CANCELLING)
-        server->counts.cancelled++;
+        weft_count(&server->counts.cancelled);
     else if (server->stop_stage >= WEFT_DRAINING)
-        server->counts.drained++;
+        weft_count(&server->counts.drained);
     if (req->reply == WEFT_REPLY_STREAM && !weft_reply_end_stream(req, rc))
         cut(req);
+    bool is_upgraded = req->connection->is_detached;
+    if (is_upgraded)
+        req->connection->upgrade->ops->sealed(req->connection->upgrade, rc);
     if (req->reply != WEFT_REPLY_NONE) {
+        if (is_upgraded && (rc == WEFT_ECLOSED || rc == WEFT_EPROTOCOL))
+            return; /* the peer's doing */
         if (rc < 0 && rc != WEFT_ECANCELED && rc != WEFT_EGONE)
             weft_log(WEFT_LOG_ERROR, "%s %s: after its reply: %s", req->head.method, req->path,
                      *weft_error_trail() ? weft_error_trail() : weft_strerror(rc));
@@ -176,6 +183,8 @@ static void seal(weft_request *req, int rc)
     int status = status_of(req, rc);
     if (status == 0)
         return;
+    if (rc == WEFT_EDEADLINE && req->group.scope.expired)
+        weft_connection_meet(req->connection, WEFT_LIMIT_REQUEST_TIME);
     log_failure(req, rc, status);
     if (status == 503 && server->stop_stage != WEFT_SERVING)
         (void)!weft_set_header(req, "Retry-After", "1");

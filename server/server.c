@@ -12,11 +12,11 @@
 #include "lib/base/memory.h"
 #include "lib/task/supervisor.h"
 #include "server/connection.h"
+#include "server/session.h"
 
 enum {
     CONNECTIONS_PER_CHUNK = 64,
-    SWEEP_GRAIN = 20, /* milliseconds between two sweeps, at least: deadlines of a crowd are looked at together */
-    LINGER_SECONDS = 2,
+    SWEEP_GRAIN = 20,     /* milliseconds between two sweeps, at least: deadlines of a crowd are looked at together */
     LEFT_SECONDS = 1,     /* the same of an idle connection when stopping: all are to be gone 3 s after the signal */
     LEAVE_AT_MOST = 1500, /* milliseconds over which idle connections are closed, */
     LEAVE_EACH = 150,     /* or so many microseconds for each of them */
@@ -78,6 +78,7 @@ static weft_duration sweep_writing(weft_server *server, weft_duration now)
             c->sent = now;
             weft_list_append(&server->writing, &c->writing);
         } else {
+            weft_connection_end_by(c, WEFT_LIMIT_WRITE_TIME);
             weft_connection_close(c, true);
         }
     }
@@ -121,6 +122,7 @@ static void pause_accepting(weft_server *server)
     if (server->accepts_paused)
         return;
     server->accepts_paused = true;
+    weft_count(&server->counts.limits[WEFT_LIMIT_CONNECTIONS]);
     if (!server->limit_is_said)
         weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
                  server->connection_count);
@@ -134,25 +136,33 @@ static void on_accepted(void *context, int fd, bool is_tcp)
     weft_server *server = context;
     weft_connection *c = weft_connection_new(server);
     if (!c) {
+        weft_count(&server->counts.unaccepted);
         close(fd);
         return;
     }
     if (weft_transport_open_fd(&c->transport, server->loop, fd, is_tcp, &weft_connection_events) < 0) {
+        weft_count(&server->counts.unaccepted);
         close(fd);
         weft_connection_abandon(c);
         return;
     }
-    weft_connection_start(c);
+    if (UNLIKELY(server->app->trusted_count > 0))
+        weft_connection_start_behind_proxy(c, fd);
+    else
+        weft_connection_start(c);
     if (server->connection_count >= server->max_connections && server->stop_stage < WEFT_DRAINING)
         pause_accepting(server);
 }
 
 int weft_server_listen(weft_server *server, const char *address)
 {
-    int rc = weft_listener_open(&server->listeners[server->listener_count], server->loop, address, on_accepted, server);
-    if (rc == 0)
-        server->listener_count++;
-    return rc;
+    weft_listener **listener = &server->listeners[server->listener_count];
+    int rc = weft_listener_open(listener, server->loop, address, on_accepted, server);
+    if (rc < 0)
+        return rc;
+    weft_listener_count_shortages(*listener, &server->counts.unaccepted);
+    server->listener_count++;
+    return 0;
 }
 
 /* ---- the task that stops it ---- */
@@ -257,12 +267,17 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
         weft_list_init(&server->phases[i]);
     server->phase_limits[WEFT_PHASE_IDLE] = settings->keep_alive_timeout;
     server->phase_limits[WEFT_PHASE_HEAD] = settings->head_timeout;
+    server->phase_limits[WEFT_PHASE_PROXY] = settings->proxy_timeout;
     server->phase_limits[WEFT_PHASE_BODY] = settings->body_timeout;
-    server->phase_limits[WEFT_PHASE_LINGER] = LINGER_SECONDS * WEFT_SECOND;
+    server->phase_limits[WEFT_PHASE_LINGER] = settings->linger_timeout;
     server->phase_limits[WEFT_PHASE_LEFT] = LEFT_SECONDS * WEFT_SECOND;
     weft_timer_init(&server->sweep, sweep);
     weft_group_open(&server->requests);
     weft_app_hold(app);
+    pthread_mutex_lock(&app->lock);
+    weft_list_append(&app->servers, &server->of_app);
+    pthread_mutex_unlock(&app->lock);
+    server->random = (uint64_t)weft_loop_now(loop) ^ (uint64_t)(uintptr_t)server;
     loop->server = server;
     loop->after_task = flush;
     *ret_server = server;
@@ -364,8 +379,23 @@ void weft_server_cut(weft_server *server)
             continue;
         bool has_said_all = c->state == WEFT_CONNECTION_LINGER && c->transport.queued == 0;
         if (!has_said_all)
-            server->counts.cut++;
+            weft_count(&server->counts.cut);
+        weft_connection_blame(c, WEFT_END_CUT);
         weft_connection_close(c, !has_said_all);
+    }
+}
+
+/* Upgraded connections may need tasks to end: closed first, so that these are joined with the others. */
+static void close_upgraded(weft_server *server)
+{
+    weft_list all;
+    weft_list *node;
+    weft_list_move(&all, &server->connections);
+    while ((node = weft_list_shift(&all))) {
+        weft_connection *c = CONTAINER_OF(node, weft_connection, all);
+        weft_list_append(&server->connections, node);
+        if (c->state == WEFT_CONNECTION_UPGRADED)
+            weft_connection_close(c, true);
     }
 }
 
@@ -373,15 +403,22 @@ void weft_server_close(weft_server *server)
 {
     weft_loop *loop = server->loop;
     close_listeners(server);
+    close_upgraded(server);
     weft_group_cancel(&server->requests);
     weft_group_join(&server->requests);
     weft_server_stop(server, WEFT_CANCELLING);
     weft_server_cut(server);
     weft_server_wait(server, "end of the connections", true, WEFT_NO_LIMIT); /* closed events come in the next turns */
     weft_timer_clear(&server->sweep);
+    weft_ws_hall_close(server);
     loop->after_task = NULL;
     loop->server = NULL;
     weft_slab_close(&server->connection_slab);
+    pthread_mutex_lock(&server->app->lock);
+    weft_list_unlink(&server->of_app);
+    server->counts.open = server->counts.buffered = 0;
+    weft_counts_add(&server->app->counts, &server->counts);
+    pthread_mutex_unlock(&server->app->lock);
     weft_app_release(server->app);
     weft_mem_free(server);
 }

@@ -19,16 +19,14 @@ struct weft_connection;
 struct weft_supervisor;
 
 enum {
-    WEFT_OUTPUT_SIZE = 64 * 1024,  /* the loop's output buffer, bytes */
-    WEFT_OUTPUT_HIGH = 64 * 1024,  /* queued on a connection: past it no further request is begun */
-    WEFT_READ_AHEAD = 16 * 1024,   /* unread bytes of a connection: past it reading stops, below half it goes on */
-    WEFT_DISCARD_MAX = 256 * 1024, /* of a body nobody read, or while lingering */
-    WEFT_DATE_LINE = 37,           /* "Date: ...\r\n" */
+    WEFT_OUTPUT_SIZE = 64 * 1024, /* the loop's output buffer, bytes */
+    WEFT_DATE_LINE = 37,          /* "Date: ...\r\n" */
 };
 
 /* The phases that have a time limit. */
 enum weft_phase {
     WEFT_PHASE_NONE,    /* a handler works */
+    WEFT_PHASE_PROXY,   /* a PROXY header is awaited: absolute */
     WEFT_PHASE_IDLE,    /* between requests */
     WEFT_PHASE_HEAD,    /* a head has begun: absolute */
     WEFT_PHASE_BODY,    /* a body is awaited: from its last byte */
@@ -41,15 +39,9 @@ enum weft_phase {
 /* How a stop goes on; it only ever grows. */
 enum weft_stop_stage { WEFT_SERVING, WEFT_ANNOUNCING, WEFT_DRAINING, WEFT_CANCELLING };
 
-struct weft_server_counts {
-    uint64_t accepted, requests, replies;
-    uint64_t drained;   /* finished while draining or cancelling, and not cancelled */
-    uint64_t cancelled; /* requests that ended because they were cancelled by the stop */
-    uint64_t cut;       /* connections reset at the end of the stop */
-};
-
 typedef struct weft_server {
     weft_app *app;
+    weft_list of_app; /* in its list of servers */
     weft_loop *loop;
     weft_group requests; /* the tasks that serve connections */
     weft_listener *listeners[WEFT_LISTEN_MAX];
@@ -63,7 +55,6 @@ typedef struct weft_server {
     size_t max_connections;
     weft_list phases[WEFT_PHASES];
     weft_duration phase_limits[WEFT_PHASES];
-    size_t buffered;   /* bytes that bodies hold, of the budget */
     weft_list writing; /* connections with queued output, the one that has waited longest first */
     weft_timer sweep;
 
@@ -76,7 +67,9 @@ typedef struct weft_server {
     struct weft_stop_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
     struct weft_server_counts counts;
     struct weft_supervisor *supervisor;
+    struct weft_ws_hall *hall;          /* what WebSockets share; NULL before the first */
     struct weft_access_log *access_log; /* NULL: off */
+    uint64_t random;                    /* jitter */
     char output[WEFT_OUTPUT_SIZE];
 } weft_server;
 
@@ -119,6 +112,17 @@ void weft_server_set_phase(weft_server *server, struct weft_connection *c, enum 
 
 /* Something must be looked at by the time `deadline`, on the loop's clock. */
 void weft_server_sweep_by(weft_server *server, weft_duration deadline);
+
+/* Bytes are held of the budget, or not any more (`more` is negative). */
+static inline void weft_server_hold(weft_server *server, int64_t more)
+{
+    weft_count_by(&server->counts.buffered, (uint64_t)more);
+}
+
+static inline bool weft_server_is_full(const weft_server *server)
+{
+    return server->counts.buffered > server->app->settings.buffer_budget;
+}
 
 /* A connection's memory is not used any more. */
 void weft_server_free_connection(weft_server *server, struct weft_connection *c);

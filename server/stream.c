@@ -56,15 +56,17 @@ void weft_request_on_drained(weft_request *req)
 static int keep_pace(weft_request *req, size_t size)
 {
     weft_connection *c = req->connection;
+    const size_t high = c->server->app->settings.output_high;
     req->unyielded += size;
-    if (req->unyielded < YIELD_AFTER && c->transport.queued <= WEFT_OUTPUT_HIGH)
+    if (req->unyielded < YIELD_AFTER && c->transport.queued <= high)
         return 0;
     req->unyielded = 0;
     weft_output_flush(c->server);
     if (weft_request_gone(req))
         return WEFT_EGONE;
-    if (c->transport.queued <= WEFT_OUTPUT_HIGH)
+    if (c->transport.queued <= high)
         return weft_yield();
+    weft_connection_meet(c, WEFT_LIMIT_OUTPUT);
     struct stream_wait wait = { .wait = WEFT_WAIT("write", req, withdraw), .req = req };
     req->write_wait = &wait.wait;
     return weft_wait_park(&wait.wait);

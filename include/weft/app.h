@@ -136,6 +136,7 @@ typedef struct weft_app_options {
     weft_duration announce;           /* stopping: how long weft_stopping() is true before the door is closed (0) */
     weft_duration drain;              /* stopping: how long requests in flight may take (15 s) */
     weft_duration fresh_connection;   /* stopping: for the one request of a connection that was just accepted (5 s) */
+    weft_duration websocket_drain;    /* stopping: for WebSockets to answer our close, within drain (10 s) */
     weft_duration cancel;             /* stopping: after that, for tasks to end once cancelled (5 s) */
     weft_duration cleanup;            /* stopping: how long shields hold then (3 s) */
     weft_duration request_timeout;    /* the routes' default (300 s) */
@@ -143,10 +144,26 @@ typedef struct weft_app_options {
     weft_duration keep_alive_timeout; /* an idle connection (75 s) */
     weft_duration body_timeout;       /* a body of which nothing comes (30 s) */
     weft_duration write_timeout;      /* a write of which nothing goes (30 s) */
+    weft_duration linger_timeout;     /* after a last reply, for the client to end the connection (2 s) */
     int64_t body_limit;               /* the routes' default, bytes (1 MiB) */
+    int body_rate;        /* bytes a second that a body must come at, on average, once 30 s were spent waiting for it (500) */
     size_t buffer_budget; /* what the bodies of all requests of a loop may hold together, bytes (256 MiB); past it 503 */
     size_t request_line_limit, field_limit, head_limit; /* bytes (8 KiB, 8 KiB, 16 KiB) */
     int field_count_limit;                              /* (100) */
+    size_t chunk_line_limit;                            /* a chunk's size with its extensions, bytes (256) */
+    size_t chunk_extension_limit;                       /* the extensions of a whole body, bytes (4 KiB) */
+    size_t trailer_limit;                               /* all trailers, bytes (16 KiB) */
+    int trailer_count_limit;                            /* (32) */
+    int discard_limit;       /* bytes that are passed over of a body nobody reads, or after a last reply (256 KiB) */
+    int keep_alive_requests; /* requests on a connection: up to a tenth less, by chance, so that not all end at once (no limit)
+                              */
+    size_t output_high;      /* unsent bytes of a connection, past which who writes waits (64 KiB) */
+    size_t read_ahead;       /* unread bytes of a connection, past which reading pauses (16 KiB) */
+    /* Networks, separated by commas ("10.0.0.0/8,::1,unix"), of balancers that begin each connection with a PROXY header (1 or
+     * 2). Then connections from elsewhere, and those without a header, are reset. Copied. Default: no headers. */
+    const char *proxy_protocol;
+    weft_duration proxy_timeout; /* for the whole header (5 s) */
+    size_t proxy_header_limit;   /* of version 2, bytes, with its TLVs (4 KiB) */
     const char *access_log; /* a file, appended to and opened anew at SIGHUP; "-" is standard output; copied; default: none */
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer; /* what may wait to be written, bytes (1 MiB); past it records are dropped, and counted */
@@ -172,6 +189,18 @@ WEFT_API bool weft_stopping(const weft_request *req);
  * not start, 2 a bad flag or route, 75 something was cut when stopping. `--help` lists the flags, `--routes` the routes. The
  * program is expected to exit then: SIGTERM and SIGINT stay blocked, so that one which comes late changes nothing. */
 WEFT_API int weft_app_main(weft_app *app, int argc, char **argv);
+
+/* What an app has counted since it was made, over all its servers; the names are those of docs/http.md. */
+typedef struct weft_counter {
+    const char *name;  /* "requests", "limit_head_timeout", "closed_reset"; static */
+    const char *words; /* what it is; static */
+    uint64_t value;
+    bool is_level; /* what is there now; else it only ever grows */
+} weft_counter;
+
+/* Writes the first `room` counters, in the same order each time, and returns how many there are. From any thread, at any time.
+ */
+WEFT_API size_t weft_app_counters(const weft_app *app, weft_counter *ret_counters, size_t room);
 
 /* The port of the n-th listener while it serves (for `:0`), or 0 for a unix socket or n past the last. */
 WEFT_API int weft_app_port(const weft_app *app, size_t n);

@@ -34,7 +34,8 @@ typedef struct weft_scope {
 } weft_scope;
 
 /* Opens a scope in the calling task, which must close it. The struct stays in place while open. Outside a task: misuse. */
-WEFT_API void weft_scope_open(weft_scope *s);
+#define weft_scope_open(s) weft_scope_open_((s), __FILE__, __LINE__)
+WEFT_API void weft_scope_open_(weft_scope *s, const char *file, int line);
 
 /* Closes the innermost scope of the calling task. Closing another one is misuse, and ends the program with a message. */
 WEFT_API void weft_scope_close(weft_scope *s);

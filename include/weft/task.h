@@ -67,7 +67,8 @@ typedef struct weft_ended {
 } weft_ended;
 
 /* Opens a group in the calling task, which must join it. The struct stays in place while open. Outside a task: misuse. */
-WEFT_API void weft_group_open(weft_group *g);
+#define weft_group_open(g) weft_group_open_((g), __FILE__, __LINE__)
+WEFT_API void weft_group_open_(weft_group *g, const char *file, int line);
 
 /* Waits until every task of the group has ended, then closes it. Never cut short. Returns g->result. */
 WEFT_API int weft_group_join(weft_group *g);
@@ -132,7 +133,10 @@ WEFT_API WEFT_MUST int weft_defer(void (*fn)(void *arg), void *arg);
 WEFT_API weft_task *weft_task_self(void);
 WEFT_API const char *weft_task_name(const weft_task *task);
 
-/* Writes a line for every task of this thread's loop: name, state, age, where it was started, what it waits for. */
+/* Writes the tasks of this thread's loop as a tree, groups under the task that opened them and tasks under their group: name,
+ * state, age, where it was started, what it waits for and who keeps it waiting, deadlines, what it holds, and where it stands.
+ * Of tasks that are alike the three oldest are written, and how many more there are; 500 in all. docs/debugging.md reads one.
+ */
 WEFT_API void weft_tasks_print(FILE *out);
 
 /* Runs fn(arg) on the loop's own large stack, now, and returns when it has returned: for deep or recursive code of others

@@ -62,6 +62,7 @@ struct weft_chunked {
     const weft_chunked_limits *limits;
     uint8_t state; /* enum state */
     uint8_t digit_count, digit_max;
+    uint8_t excess;       /* enum weft_chunked_excess */
     bool is_complete;     /* llhttp has seen the end */
     int16_t verdict;      /* when REFUSED: the negative status, or -ENOMEM */
     uint32_t line_size;   /* of the present size line, so far */
@@ -297,10 +298,14 @@ static int read_extensions(weft_chunked *c, const char *data, size_t size, size_
         c->state = (uint8_t)state;
         if (state == SIZE_CR)
             return 0;
-        if (++c->line_size > c->limits->size_line)
+        if (++c->line_size > c->limits->size_line) {
+            c->excess = WEFT_CHUNKED_LONG_LINE;
             return refuse(c, -400, "a chunk size line that is too long");
-        if (++c->extensions > c->limits->extensions)
+        }
+        if (++c->extensions > c->limits->extensions) {
+            c->excess = WEFT_CHUNKED_LONG_EXTENSIONS;
             return refuse(c, -413, "chunk extensions that are too long");
+        }
     }
     return 0;
 }
@@ -405,6 +410,8 @@ static int read_trailers(weft_chunked *c, const char *data, size_t size, size_t 
             return rc;
     }
     int64_t rc = weft_head_check_run(&c->check, before > 0 ? c->section : data, before + taken, &limits);
+    if (rc == -431)
+        c->excess = c->check.excess == WEFT_HEAD_MANY_FIELDS ? WEFT_CHUNKED_MANY_TRAILERS : WEFT_CHUNKED_LONG_TRAILERS;
     if (rc < 0)
         return refuse(c, (int)rc, rc == -431 ? "trailers that are too large" : "malformed trailers");
     if (rc == 0) {
@@ -494,6 +501,11 @@ int64_t weft_chunked_declared(const weft_chunked *c)
 const char *weft_chunked_reason(const weft_chunked *c)
 {
     return c->reason;
+}
+
+enum weft_chunked_excess weft_chunked_excess(const weft_chunked *c)
+{
+    return (enum weft_chunked_excess)c->excess;
 }
 
 const weft_trailer *weft_chunked_trailers(const weft_chunked *c, int *ret_count)

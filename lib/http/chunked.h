@@ -43,6 +43,15 @@ typedef struct weft_chunked_limits {
         .size_line = 256, .extensions = 4096, .trailer_field = 8192, .trailers = 16384, .trailer_count = 32                    \
     }
 
+/* Which limit was passed, of a body that was refused. */
+enum weft_chunked_excess {
+    WEFT_CHUNKED_IN_LIMITS,
+    WEFT_CHUNKED_LONG_LINE,
+    WEFT_CHUNKED_LONG_EXTENSIONS,
+    WEFT_CHUNKED_LONG_TRAILERS, /* or one of them is */
+    WEFT_CHUNKED_MANY_TRAILERS,
+};
+
 /* Both texts end in NUL, and the value has no white space around it. */
 typedef struct weft_trailer {
     weft_bytes name, value;
@@ -70,6 +79,8 @@ int64_t weft_chunked_declared(const weft_chunked *chunked);
 
 /* Of a body that was refused: a few words for the log. Static. Else NULL. */
 const char *weft_chunked_reason(const weft_chunked *chunked);
+
+enum weft_chunked_excess weft_chunked_excess(const weft_chunked *chunked);
 
 /* The trailers that may be seen, in their order, once the body has ended; before that, and often then, there are none. They
  * live in the arena. */

@@ -169,7 +169,10 @@ static ALWAYS_INLINE int64_t stop_at(weft_head_check *c, const weft_head_check *
 {
     *c = *now;
     c->at = (uint32_t)at;
-    return is_full || at - now->line > limit ? -too_large : 0;
+    if (LIKELY(!is_full && at - now->line <= limit))
+        return 0;
+    c->excess = at - now->line <= limit ? WEFT_HEAD_LONG : too_large == 414 ? WEFT_HEAD_LONG_LINE : WEFT_HEAD_LONG_FIELD;
+    return -too_large;
 }
 
 /* The state is kept in a local copy: the compiler must believe that `data` could alias the caller's. */
@@ -220,8 +223,10 @@ static ALWAYS_INLINE int64_t run(weft_head_check *c, const char *data, size_t si
                 c->field_count = now.field_count;
                 return data[at + 1] == '\n' ? (int64_t)at + 2 : -400;
             }
-            if (now.field_count >= limits->field_count)
+            if (now.field_count >= limits->field_count) {
+                c->excess = WEFT_HEAD_MANY_FIELDS;
                 return -431;
+            }
             now.field_count++;
             now.state = NAME;
             __attribute__((fallthrough));

@@ -36,11 +36,15 @@ typedef struct weft_http_limits {
         .request_line = 8192, .field = 8192, .head = 16384, .field_count = 100                                                 \
     }
 
+/* Which limit was passed, of a head that was refused with 414 or 431. */
+enum weft_head_excess { WEFT_HEAD_IN_LIMITS, WEFT_HEAD_LONG_LINE, WEFT_HEAD_LONG_FIELD, WEFT_HEAD_LONG, WEFT_HEAD_MANY_FIELDS };
+
 typedef struct weft_head_check {
     uint32_t at;          /* bytes before this have been looked at */
     uint32_t line;        /* where the present line begins */
     uint16_t field_count; /* fields so far; after the end, of the whole head */
     uint8_t state;
+    uint8_t excess; /* enum weft_head_excess */
 } weft_head_check;
 
 /* For a request's head, or for a trailer section (fields and a blank line). */

@@ -41,6 +41,7 @@ struct weft_listener {
     weft_listener_accepted *accepted;
     void *context;
     weft_timer retry;
+    uint64_t *shortages; /* NULL: not counted */
     weft_address address;
     uv_poll_t poll;
 };
@@ -103,6 +104,8 @@ static bool goes_on(weft_listener *l, int error)
                  weft_strerror(-error), RETRY_AFTER);
     }
     l->is_short = true;
+    if (l->shortages)
+        __atomic_store_n(l->shortages, *l->shortages + 1, __ATOMIC_RELAXED);
     retry_later(l);
     return false;
 }
@@ -135,6 +138,12 @@ static void on_ready(uv_poll_t *poll, int status, int events)
         l->is_watched = false; /* libuv has stopped it */
     accept_some(l, ACCEPTS_PER_TURN, false);
     watch(l);
+}
+
+void weft_listener_count_shortages(weft_listener *l, uint64_t *counter)
+{
+    IS_A(l, LISTENER_MAGIC);
+    l->shortages = counter;
 }
 
 int weft_listener_accept_rest(weft_listener *l, int most)

@@ -30,6 +30,9 @@ typedef void weft_listener_accepted(void *context, int fd, bool is_tcp);
 int weft_listener_open(weft_listener **ret_listener, weft_loop *loop, const char *address, weft_listener_accepted *accepted,
                        void *context);
 
+/* From now on each time that descriptors or memory are short is counted there, by a store that other threads may load. */
+void weft_listener_count_shortages(weft_listener *listener, uint64_t *counter);
+
 /* Stops and resumes accepting: connections wait in the kernel's queue meanwhile. Idempotent. */
 void weft_listener_pause(weft_listener *listener);
 void weft_listener_resume(weft_listener *listener);

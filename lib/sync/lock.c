@@ -62,6 +62,11 @@ static void describe(const weft_wait *wait, FILE *out)
     describe_owner(out, wait->on);
 }
 
+static const weft_task *owner_of_wanted(const weft_wait *wait, const weft_task *after)
+{
+    return after ? NULL : own_of(wait->on)->owner;
+}
+
 /* ---- locks ---- */
 
 void weft_lock_init(weft_lock *l)
@@ -91,6 +96,7 @@ static int wait_for_lock(weft_lock *l, struct lock_own *own, const void *place)
     struct weft_waiting waiting = WEFT_WAITING("lock", l);
     waiting.wait.place = place;
     waiting.wait.describe = describe;
+    waiting.wait.blocker = owner_of_wanted;
     return weft_waiting_park(&waiting, &own->line);
 }
 
@@ -194,6 +200,7 @@ static void reacquire(weft_lock *l, const void *place)
     struct weft_waiting waiting = WEFT_WAITING("lock, after a condition", l);
     waiting.wait.place = place;
     waiting.wait.describe = describe;
+    waiting.wait.blocker = owner_of_wanted;
     waiting.wait.is_uncut = true;
     weft_waiting_park(&waiting, &own->line);
 }
@@ -227,6 +234,7 @@ static void move_to_lock(weft_waiter *waiter, weft_lock *lock)
     waiter->wait->what = "lock, after a condition";
     waiter->wait->on = lock;
     waiter->wait->describe = describe;
+    waiter->wait->blocker = owner_of_wanted;
     waiter->wait->is_uncut = true;
     weft_list_unlink(&waiter->link);
     weft_list_append(&own->line, &waiter->link);

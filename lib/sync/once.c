@@ -31,6 +31,11 @@ static void describe(const weft_wait *wait, FILE *out)
     fprintf(out, ", run by %s started at %s:%d", t->name, t->file, t->line);
 }
 
+static const weft_task *runner_of_wanted(const weft_wait *wait, const weft_task *after)
+{
+    return after ? NULL : own_of(wait->on)->runner;
+}
+
 void weft_once_init(weft_once *o)
 {
     struct once_own *own = (struct once_own *)(void *)o->own_;
@@ -79,6 +84,7 @@ int weft_once_run(weft_once *o, int (*fn)(void *arg), void *arg)
     if (own->runner) {
         struct weft_waiting waiting = WEFT_WAITING("once", o);
         waiting.wait.describe = describe;
+        waiting.wait.blocker = runner_of_wanted;
         rc = weft_waiting_park(&waiting, &own->line);
         if (rc == IT_IS_DONE)
             return own->result;

@@ -53,13 +53,15 @@ void weft_group_enter(weft_group *g, weft_task *t, weft_duration deadline)
     weft_scope_enter(&g->scope, t, true, deadline);
 }
 
-void weft_group_open(weft_group *g)
+void weft_group_open_(weft_group *g, const char *file, int line)
 {
     weft_task *t = weft_here ? weft_here->current : NULL;
     if (!t)
         weft_misuse_die("weft_group_open outside a task");
     bool has_deadline = g->timeout > 0 && g->timeout != WEFT_NO_LIMIT;
     weft_group_enter(g, t, has_deadline ? weft_loop_deadline(t->loop, g->timeout) : WEFT_NO_LIMIT);
+    weft_scope_own(&g->scope)->file = file;
+    weft_scope_own(&g->scope)->line = line;
     if (g->timeout < 0) { /* a deadline worked out by the caller that has passed already */
         if (!weft_scope_own(&g->scope)->reason)
             g->scope.expired = true;
@@ -269,6 +271,23 @@ void weft_group_finish(weft_group *g)
     weft_scope_leave(&g->scope);
 }
 
+static void describe_group(const weft_wait *wait, FILE *out)
+{
+    const weft_group *g = wait->on;
+    const struct scope_own *scope = weft_scope_own(&g->scope);
+    size_t count = weft_group_own(g)->count;
+    fprintf(out, ", of %zu task%s", count, count == 1 ? "" : "s");
+    if (scope->file)
+        fprintf(out, " of the group opened at %s:%d", scope->file, scope->line);
+}
+
+static const weft_task *next_alive(const weft_wait *wait, const weft_task *after)
+{
+    const struct group_own *own = weft_group_own(wait->on);
+    const weft_list *node = after ? after->member.next : own->alive.next;
+    return node == &own->alive ? NULL : CONTAINER_OF(node, const weft_task, member);
+}
+
 static void withdraw_joiner(weft_wait *wait)
 {
     weft_group_own((weft_group *)(uintptr_t)wait->on)->joiner = NULL;
@@ -292,6 +311,8 @@ int weft_group_join(weft_group *g)
         }
         weft_wait wait = WEFT_WAIT("join", g, withdraw_joiner);
         wait.is_uncut = true;
+        wait.describe = describe_group;
+        wait.blocker = next_alive;
         own->joiner = &wait;
         weft_wait_park(&wait);
     }
@@ -349,6 +370,7 @@ int weft_group_next(weft_group *g, weft_ended *ended)
     if (weft_list_is_empty(&own->ended) && own->count > 0) {
         weft_wait wait = WEFT_WAIT("next of a group", g, withdraw_nexter);
         wait.inside = g;
+        wait.describe = describe_group;
         own->nexter = &wait;
         rc = weft_wait_park(&wait);
         if (rc < 0)
@@ -382,6 +404,17 @@ int weft_task_take_result(weft_task *task, struct weft_trail **ret_trail)
     return result;
 }
 
+static void describe_awaited(const weft_wait *wait, FILE *out)
+{
+    const weft_task *t = wait->on;
+    fprintf(out, ", of %s started at %s:%d", t->name, t->file, t->line);
+}
+
+static const weft_task *awaited(const weft_wait *wait, const weft_task *after)
+{
+    return after ? NULL : wait->on;
+}
+
 int weft_await(weft_task *task)
 {
     weft_task_check_handle(task, "weft_await");
@@ -396,6 +429,8 @@ int weft_await(weft_task *task)
         rc = weft_task_take_result(task, &trail);
     } else {
         struct weft_waiting awaiter = WEFT_WAITING("await", task);
+        awaiter.wait.describe = describe_awaited;
+        awaiter.wait.blocker = awaited;
         rc = weft_waiting_park(&awaiter, &task->awaiters);
         trail = awaiter.waiter.item;
     }

@@ -254,11 +254,13 @@ static weft_task *running_task(const char *call)
     return t;
 }
 
-void weft_scope_open(weft_scope *s)
+void weft_scope_open_(weft_scope *s, const char *file, int line)
 {
     weft_task *t = running_task("weft_scope_open");
     bool is_over = s->timeout <= 0;
     weft_scope_enter(s, t, false, is_over ? WEFT_NO_LIMIT : weft_loop_deadline(t->loop, s->timeout));
+    weft_scope_own(s)->file = file;
+    weft_scope_own(s)->line = line;
     if (is_over)
         strike(&weft_scope_own(s)->timer);
 }

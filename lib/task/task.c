@@ -238,27 +238,3 @@ void weft_on_loop_stack(void (*fn)(void *arg), void *arg)
     weft_coro_call_home(&loop->home, &loop->current->coro, fn, arg);
     loop->on_loop_stack = false;
 }
-
-static const char *const state_names[] = { "new", "ready", "running", "parked", "done" };
-
-void weft_tasks_print(FILE *out)
-{
-    weft_loop *loop = weft_here;
-    if (!loop)
-        return;
-    weft_duration now = weft_loop_clock(loop);
-    LIST_EACH (node, &loop->tasks) {
-        const weft_task *t = CONTAINER_OF(node, weft_task, all);
-        int64_t age = (now - t->started) / WEFT_MILLISECOND;
-        fprintf(out, "%-8s %s%s%s, %lld.%03lld s old, started at %s:%d", state_names[t->state], t->name, t->label ? " " : "",
-                t->label ? t->label : "", (long long)(age / 1000), (long long)(age % 1000), t->file, t->line);
-        if (t->wait) {
-            fprintf(out, ", waits for: %s (%p), from %p", t->wait->what, t->wait->on, t->wait->place);
-            if (t->wait->describe)
-                t->wait->describe(t->wait, out);
-        }
-        if (t->reason)
-            fprintf(out, ", cut short: %s", weft_strerror(t->reason));
-        fputc('\n', out);
-    }
-}

@@ -94,6 +94,7 @@ struct weft_task {
     weft_list awaiters; /* at most one waiter: a weft_await or a select */
     struct weft_deferred *deferred;
     struct weft_trail *trail;
+    uint8_t mark;                     /* of who walks over all tasks: a report */
     struct weft_generator *generator; /* whose body runs in it, the innermost of several; `coro` is that body's */
 };
 
@@ -116,6 +117,8 @@ struct scope_own {
     weft_scope *outer; /* NULL: around it is the task itself */
     weft_scope *inner;
     weft_timer timer;
+    const char *file; /* where it was opened; NULL: by the runtime */
+    int line;
 };
 _Static_assert(sizeof(struct scope_own) <= sizeof(((weft_scope *)0)->own_), "weft_scope has room");
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 
+#include "lib/task/report.h"
 #include "lib/task/task.h"
 
 enum { REFUSALS_AT_ONCE = 100, LONGEST_REFUSAL = 100 /* milliseconds */ };
@@ -41,6 +42,13 @@ static void withdraw_nap(weft_wait *wait)
     weft_timer_clear(&CONTAINER_OF(wait, struct nap, wait)->timer);
 }
 
+static void describe_nap(const weft_wait *wait, FILE *out)
+{
+    int64_t left = CONTAINER_OF(wait, const struct nap, wait)->timer.tick -
+                   weft_loop_clock(wait->task->loop) / WEFT_MILLISECOND;
+    weft_report_seconds(out, ", ", left, " left");
+}
+
 static void park_refused(weft_task *t, const char *what)
 {
     int turn = t->refusals - REFUSALS_AT_ONCE - 1;
@@ -50,6 +58,7 @@ static void park_refused(weft_task *t, const char *what)
     int milliseconds = turn < 7 ? 1 << turn : LONGEST_REFUSAL;
     struct nap nap = { .wait = WEFT_WAIT("refused wait", NULL, withdraw_nap) };
     nap.wait.is_uncut = true;
+    nap.wait.describe = describe_nap;
     weft_timer_init(&nap.timer, end_nap);
     weft_timer_set(&t->loop->wheel, &nap.timer, weft_tick_of(weft_loop_deadline(t->loop, milliseconds * WEFT_MILLISECOND)));
     weft_wait_park(&nap.wait);
@@ -178,6 +187,7 @@ int weft_sleep(weft_duration d)
         return rc;
     weft_loop *loop = weft_here;
     struct nap nap = { .wait = WEFT_WAIT("sleep", NULL, withdraw_nap) };
+    nap.wait.describe = describe_nap;
     weft_timer_init(&nap.timer, end_nap);
     weft_timer_set(&loop->wheel, &nap.timer, weft_tick_of(weft_loop_deadline(loop, d)));
     return weft_wait_park(&nap.wait);

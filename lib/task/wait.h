@@ -30,6 +30,9 @@ typedef struct weft_wait {
     int result;
     /* For reports: more words, ", held by ..."; may be NULL. */
     void (*describe)(const struct weft_wait *wait, FILE *out);
+    /* For the report of a deadlock: a task that has to go on before this wait can end, the first (after NULL) or the next one;
+     * NULL past the last. May be NULL: nobody in particular. */
+    const weft_task *(*blocker)(const struct weft_wait *wait, const weft_task *after);
     bool is_uncut;      /* no reason cuts it short: a join */
     weft_group *inside; /* only reasons from around this group, or scopes inside it, cut it short: weft_group_next */
 } weft_wait;

@@ -227,6 +227,39 @@ def test_options_of_the_table_exist():
     assert named <= known, sorted(named - known)
 
 
+def rows_of(macro):
+    """The rows of a table of server/limit.h: lists of their arguments."""
+    text = (ROOT / 'server/limit.h').read_text()
+    body = re.search(r'#define %s\(ROW\)(.*?[^\\])\n' % macro, text, re.DOTALL).group(1)
+    return [re.split(r', (?![^"]*"\s*$)', row) for row in re.findall(r'\bROW\((.*)\)', body)]
+
+
+def in_words(value):
+    """A default of server/limit.h as the document says it: "8 * WEFT_KIB" is "8 KiB"."""
+    for unit, word in (('WEFT_SECOND', 's'), ('WEFT_KIB', 'KiB'), ('WEFT_MIB', 'MiB')):
+        value = value.replace('* ' + unit, word)
+    return value
+
+
+def test_the_table_of_limits():
+    documented = [row for row in documents.table(TEXTS['docs/http.md'], 'Limits and defaults') if len(row) == 3]
+    limits = rows_of('WEFT_LIMITS')
+    assert len(limits) > 15
+    for (_, option, _, default, _, _, past), row in zip(limits, documented):  # in the same order
+        assert re.search(r'`(\w+)`', row[0]).group(1) == option
+        assert default == '0' or re.match(re.escape(in_words(default)) + r'\b', row[1]), (option, default, row[1])
+        assert row[2].startswith(past.strip('"')), (option, past, row[2])
+
+
+def test_counters_are_all_named():
+    named = set(re.findall(r'\w+', ' '.join(row[0] for row in documents.table(TEXTS['docs/http.md'], 'Counters'))))
+    source = (ROOT / 'server/limit.c').read_text()
+    names = set(re.findall(r'(?:COUNTER|LEVEL)\(\w+, "(\w+)",', source))
+    names |= {'closed_' + name for _, name, _ in rows_of('WEFT_ENDINGS')}
+    assert len(names) > 15
+    assert named - {'limit_', 'and', 'the', 'option', 's', 'name'} == names
+
+
 def test_flags():
     text = subprocess.run([BUILD / 'examples/hello', '--help'], capture_output=True, text=True, check=True, timeout=30).stdout
     rows = documents.table(TEXTS['docs/http.md'], 'Flags and environment')

@@ -177,8 +177,8 @@ def run_packages(tmp_path, installed, words):
     return done, log.read_text().splitlines()
 
 
-BUILD = ['gcc', 'libc6-dev', 'meson', 'ninja-build', 'pkg-config', 'libuv1-dev', 'libjansson-dev', 'libssl-dev',
-         'node-llhttp']
+BUILD = ['gcc', 'libc6-dev', 'meson', 'ninja-build', 'pkg-config', 'libuv1-dev', 'libjansson-dev', 'libdw-dev', 'libssl-dev',
+         'libwslay-dev', 'zlib1g-dev', 'node-llhttp']
 
 
 def test_nothing_is_installed_when_nothing_is_missing(tmp_path):

@@ -5,7 +5,11 @@
 #include "harness.h"
 
 #define SECOND WEFT_SECOND
-enum { GRACE = 50 /* milliseconds that a sweep may be late */ };
+enum {
+    GRACE = 50, /* milliseconds that a sweep may be late */
+    OUTPUT_HIGH = 64 * 1024,
+    READ_AHEAD = 16 * 1024,
+};
 
 static weft_app *app;
 
@@ -192,9 +196,9 @@ static int never_reads(void)
     pass(10 * SECOND);
     size_t queued = c.connection->transport.queued;
     uint64_t requests = server->counts.requests;
-    WEFT_CHECK(queued > WEFT_OUTPUT_HIGH && queued <= WEFT_OUTPUT_HIGH + WEFT_OUTPUT_SIZE);
-    WEFT_CHECK(requests * 1000 < WEFT_OUTPUT_HIGH + WEFT_OUTPUT_SIZE + 4096);
-    WEFT_CHECK(c.connection->input.size < 2 * WEFT_READ_AHEAD && !c.connection->transport.is_reading);
+    WEFT_CHECK(queued > OUTPUT_HIGH && queued <= OUTPUT_HIGH + WEFT_OUTPUT_SIZE);
+    WEFT_CHECK(requests * 1000 < OUTPUT_HIGH + WEFT_OUTPUT_SIZE + 4096);
+    WEFT_CHECK(c.connection->input.size < 2 * READ_AHEAD && !c.connection->transport.is_reading);
     pass(19900 * MS);
     WEFT_CHECK(server->connection_count == 1 && server->counts.requests == requests);
     pass(100 * MS + GRACE * MS);
@@ -276,8 +280,8 @@ static int read_ahead(void)
         }
         client_send(&c, TEXT(GET("/")));
         pass(500 * MS);
-        WEFT_CHECK(c.connection->input.size >= WEFT_READ_AHEAD && !c.connection->transport.is_reading);
-        WEFT_CHECK(c.connection->input.size < WEFT_READ_AHEAD + capacities[i]);
+        WEFT_CHECK(c.connection->input.size >= READ_AHEAD && !c.connection->transport.is_reading);
+        WEFT_CHECK(c.connection->input.size < READ_AHEAD + capacities[i]);
         pass(SECOND);
         WEFT_CHECK(server->counts.requests == 6 && c.got_size > 4 * SIZE &&
                    memcmp(c.got + c.got_size - 7, "\r\nfront", 7) == 0);

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The tasks as a tree.
+ *
+ *     parked   main, 1.500 s old, started at weft_run:0, waits for: join (0x7f...), of 10,002 tasks of the group opened at
+ * a.c:9 group opened at a.c:9: 10,002 tasks, deadline in 8.500 s parked   cook, 1.500 s old, started at a.c:10, holds a lock,
+ * waits for: sleep, 0.200 s left parked   eat, 1.500 s old, started at a.c:12, waits for: lock (0x7f...), held by cook started
+ * at a.c:10
+ *       ...
+ *       and 9,998 more like the last of these: eat started at a.c:12
+ *
+ * It must be of use when there are 10,000 tasks, and while the house burns: so tasks of one group that are alike (started at
+ * one place, waiting in one call) are counted, and only the oldest are written; the kinds of a group, the depth and the
+ * whole are limited too, and what is left out is counted. One pass over the tasks of a group, a few compares for each: 100,000
+ * parked ones take 20 ms.
+ */
+#include "lib/task/report.h"
+
+#include <inttypes.h>
+
+#include "lib/base/clock.h"
+
+enum {
+    KINDS = 64,  /* told apart in a group */
+    ALIKE = 3,   /* of each that are written */
+    DEPTH = 12,  /* of groups in groups */
+    TASKS = 500, /* written in all */
+    NUMBER = 32, /* bytes for a number with its commas */
+};
+
+struct kind {
+    const weft_task *like; /* NULL: a free place */
+    size_t count;
+};
+
+struct report {
+    FILE *out;
+    weft_duration now;
+    size_t written, counted; /* counted: those that are alike others */
+};
+
+static const char *const state_names[] = { "new", "ready", "running", "parked", "done" };
+
+const char *weft_report_state(const weft_task *t)
+{
+    return state_names[t->state];
+}
+
+void weft_report_seconds(FILE *out, const char *before, int64_t milliseconds, const char *after)
+{
+    int64_t ms = milliseconds < 0 ? 0 : milliseconds;
+    fprintf(out, "%s%" PRId64 ".%03d s%s", before, ms / 1000, (int)(ms % 1000), after);
+}
+
+/* 9998 is "9,998". */
+static const char *format_count(char buf[static NUMBER], size_t n)
+{
+    size_t at = NUMBER - 1;
+    buf[at] = '\0';
+    for (int digits = 0; digits == 0 || n > 0; digits++, n /= 10) {
+        if (digits > 0 && digits % 3 == 0)
+            buf[--at] = ',';
+        buf[--at] = (char)('0' + n % 10);
+    }
+    return buf + at;
+}
+
+static void indent(const struct report *r, int depth)
+{
+    fprintf(r->out, "%*s", 2 * depth, "");
+}
+
+/* ---- a task ---- */
+
+static void print_deadline(const struct report *r, const weft_timer *timer)
+{
+    if (weft_timer_is_set(timer))
+        weft_report_seconds(r->out, ", deadline in ", timer->tick - r->now / WEFT_MILLISECOND, "");
+}
+
+/* The next one of the task's own; those of groups stand beside these. */
+static void print_own_deadline(const struct report *r, const weft_task *t)
+{
+    const weft_timer *first = NULL;
+    for (const weft_scope *s = t->innermost; s; s = weft_scope_own(s)->outer) {
+        const weft_timer *timer = &weft_scope_own(s)->timer;
+        if (!weft_scope_own(s)->is_group && weft_timer_is_set(timer) && (!first || timer->tick < first->tick))
+            first = timer;
+    }
+    if (first)
+        print_deadline(r, first);
+}
+
+static void print_held(const struct report *r, const weft_task *t)
+{
+    LIST_EACH (node, &t->held)
+        fprintf(r->out, ", holds %s", CONTAINER_OF(node, const struct weft_holding, link)->what);
+}
+
+static void print_wait(const struct report *r, const weft_wait *wait)
+{
+    fprintf(r->out, ", waits for: %s", wait->what);
+    if (wait->on)
+        fprintf(r->out, " (%p)", wait->on);
+    if (wait->describe)
+        wait->describe(wait, r->out);
+    if (wait->place)
+        fprintf(r->out, ", from %p", wait->place);
+}
+
+static void print_task(const struct report *r, const weft_task *t, int depth)
+{
+    indent(r, depth);
+    fprintf(r->out, "%-8s %s%s%s", weft_report_state(t), t->name, t->label ? " " : "", t->label ? t->label : "");
+    weft_report_seconds(r->out, ", ", (r->now - t->started) / WEFT_MILLISECOND, " old");
+    fprintf(r->out, ", started at %s:%d", t->file, t->line);
+    print_own_deadline(r, t);
+    print_held(r, t);
+    if (t->wait)
+        print_wait(r, t->wait);
+    if (t->reason)
+        fprintf(r->out, ", cut short: %s", weft_strerror(t->reason));
+    fputc('\n', r->out);
+}
+
+/* ---- those that are alike ---- */
+
+static bool has_tasks_under(const weft_task *t)
+{
+    for (weft_scope *s = t->outermost; s; s = weft_scope_own(s)->inner) {
+        const weft_group *g = weft_scope_group(s);
+        if (g && weft_group_own(g)->count > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_alike(const weft_task *a, const weft_task *b)
+{
+    if (a->file != b->file || a->line != b->line || a->state != b->state || a->label != b->label || a->reason != b->reason ||
+        !a->wait != !b->wait || has_tasks_under(a) != has_tasks_under(b))
+        return false;
+    return !a->wait || (a->wait->what == b->wait->what && a->wait->place == b->wait->place);
+}
+
+static size_t place_of(const weft_task *t)
+{
+    uintptr_t mix = (uintptr_t)t->file ^ (uintptr_t)t->line << 4 ^ (t->wait ? (uintptr_t)t->wait->place : 0);
+    return (mix ^ mix >> 6 ^ mix >> 12) % KINDS;
+}
+
+/* Its kind, counting it; NULL when there are too many. */
+static struct kind *count_kind(struct kind kinds[static KINDS], const weft_task *t)
+{
+    enum { TRIES = 8 };
+    for (size_t i = 0; i < TRIES; i++) {
+        struct kind *kind = &kinds[(place_of(t) + i) % KINDS];
+        if (!kind->like)
+            kind->like = t;
+        else if (!is_alike(kind->like, t))
+            continue;
+        kind->count++;
+        return kind;
+    }
+    return NULL;
+}
+
+static void print_rest(struct report *r, const struct kind kinds[static KINDS], size_t others, int depth)
+{
+    char number[NUMBER];
+    for (size_t i = 0; i < KINDS; i++) {
+        const weft_task *t = kinds[i].like;
+        if (!t || kinds[i].count <= ALIKE)
+            continue;
+        size_t more = kinds[i].count - ALIKE;
+        indent(r, depth);
+        fprintf(r->out, "and %s more like this: %s %s%s%s, started at %s:%d\n", format_count(number, more),
+                weft_report_state(t), t->name, t->label ? " " : "", t->label ? t->label : "", t->file, t->line);
+    }
+    if (others == 0)
+        return;
+    indent(r, depth);
+    fprintf(r->out, "and %s more of other kinds\n", format_count(number, others));
+}
+
+/* ---- groups ---- */
+
+static void print_group(struct report *r, const weft_group *g, int depth);
+
+/* The groups that t has opened. */
+static void print_under(struct report *r, const weft_task *t, int depth)
+{
+    if (depth > DEPTH)
+        return;
+    for (weft_scope *s = t->outermost; s; s = weft_scope_own(s)->inner) {
+        const weft_group *g = weft_scope_group(s);
+        if (g && weft_group_own(g)->count > 0)
+            print_group(r, g, depth);
+    }
+}
+
+static void print_members(struct report *r, const weft_list *alive, int depth)
+{
+    struct kind kinds[KINDS] = { { 0 } };
+    size_t others = 0;
+    LIST_EACH (node, alive) {
+        const weft_task *t = CONTAINER_OF(node, const weft_task, member);
+        const struct kind *kind = count_kind(kinds, t);
+        if (kind && kind->count <= ALIKE && r->written < TASKS) {
+            r->written++;
+            print_task(r, t, depth);
+            print_under(r, t, depth + 1);
+            continue;
+        }
+        r->counted++;
+        others += !kind || kind->count <= ALIKE;
+    }
+    print_rest(r, kinds, others, depth);
+}
+
+static void print_group(struct report *r, const weft_group *g, int depth)
+{
+    char number[NUMBER];
+    const struct scope_own *scope = weft_scope_own(&g->scope);
+    const struct group_own *own = weft_group_own(g);
+    indent(r, depth);
+    fputs("group", r->out);
+    if (scope->file)
+        fprintf(r->out, " opened at %s:%d", scope->file, scope->line);
+    fprintf(r->out, ": %s task%s", format_count(number, own->count), own->count == 1 ? "" : "s");
+    if (g->limit > 0)
+        fprintf(r->out, " of at most %d", g->limit);
+    print_deadline(r, &scope->timer);
+    if (scope->reason)
+        fprintf(r->out, ", cut short: %s", weft_strerror(scope->reason));
+    fputc('\n', r->out);
+    print_members(r, &own->alive, depth);
+}
+
+struct request {
+    weft_loop *loop;
+    FILE *out;
+};
+
+static void print_tree(void *arg)
+{
+    const struct request *request = arg;
+    weft_loop *loop = request->loop;
+    char number[NUMBER];
+    struct report r = { .out = request->out, .now = weft_loop_clock(loop) };
+    size_t count = 0;
+    LIST_EACH (node, &loop->tasks)
+        count++;
+    print_members(&r, &weft_group_own(&loop->root)->alive, 0);
+    if (count > r.written + r.counted)
+        fprintf(r.out, "and %s more, under those that are not shown, or in groups of generators that do not run\n",
+                format_count(number, count - r.written - r.counted));
+}
+
+void weft_tasks_print(FILE *out)
+{
+    if (weft_here)
+        weft_on_loop_stack(print_tree, &(struct request){ weft_here, out });
+}
