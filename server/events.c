@@ -109,7 +109,7 @@ static weft_shared *encode(bool is_chunked, const struct event *e, const char *t
 
 /* ---- as a subscriber of rooms; the variant: is it chunked? ---- */
 
-static int encode_delivery(unsigned variant, const weft_delivery *delivery, weft_shared **ret_buf)
+static int encode_delivery(const weft_subscriber *s, const weft_delivery *delivery, weft_shared **ret_buf)
 {
     if (!delivery->is_text)
         return 0;
@@ -122,7 +122,7 @@ static int encode_delivery(unsigned variant, const weft_delivery *delivery, weft
         .data = delivery->data,
         .data_size = delivery->size,
     };
-    *ret_buf = encode(variant != 0, &e, NULL);
+    *ret_buf = encode(s->variant != 0, &e, NULL);
     return *ret_buf ? 1 : -ENOMEM;
 }
 

@@ -85,7 +85,7 @@ static int encode(const weft_hub *hub, const weft_subscriber *s, const weft_post
             return -ENOMEM;
         delivery.data = text;
     }
-    int rc = s->ops->encode(s->variant, &delivery, ret_buf);
+    int rc = s->ops->encode(s, &delivery, ret_buf);
     weft_mem_free(text);
     if (rc > 0) {
         (*ret_buf)->may_drop = options->slow != WEFT_SLOW_DISCONNECT;
@@ -128,7 +128,12 @@ static void miss(weft_hub *hub, weft_subscriber *s, uint64_t count)
     hub->dropped += count;
 }
 
-static void tell_dropped(weft_hub *hub, weft_subscriber *s)
+static int put(weft_subscriber *s, weft_shared *buf)
+{
+    return s->ops->append ? s->ops->append(s, buf) : weft_outbox_append(s->outbox, buf);
+}
+
+static void tell_dropped(weft_subscriber *s)
 {
     char text[40];
     static const char before[] = "{\"dropped\":";
@@ -142,10 +147,9 @@ static void tell_dropped(weft_hub *hub, weft_subscriber *s)
     text[size++] = '}';
     weft_delivery delivery = { .data = text, .size = size, .is_text = true, .kind = "dropped" };
     weft_shared *buf = NULL;
-    if (s->ops->encode(s->variant, &delivery, &buf) > 0 && weft_outbox_append(s->outbox, buf) == 0)
+    if (s->ops->encode(s, &delivery, &buf) > 0 && put(s, buf) == 0)
         s->untold = 0;
     weft_shared_unref(buf);
-    (void)hub;
 }
 
 static int append(weft_hub *hub, weft_subscriber *s, weft_shared *buf)
@@ -154,10 +158,10 @@ static int append(weft_hub *hub, weft_subscriber *s, weft_shared *buf)
     enum weft_slow slow = hub->rooms->options.slow;
     if (slow == WEFT_SLOW_KEEP_LATEST && buf->key && o->is_blocked)
         weft_outbox_drop_key(o, buf->key); /* replaced, and so not missed */
-    int rc = weft_outbox_append(o, buf);
+    int rc = put(s, buf);
     while (rc == -ENOBUFS && slow != WEFT_SLOW_DISCONNECT && weft_outbox_drop_oldest(o)) {
         miss(hub, s, 1);
-        rc = weft_outbox_append(o, buf);
+        rc = put(s, buf);
     }
     hub->delivered += rc == 0;
     return rc;
@@ -169,14 +173,14 @@ static void give_mail(weft_hub *hub, weft_member *member, const weft_post *post)
     weft_subscriber *s = member->subscriber;
     const weft_rooms_options *options = &hub->rooms->options;
     if (UNLIKELY(s->untold > 0) && options->tells_dropped && !weft_outbox_is_high(s->outbox))
-        tell_dropped(hub, s);
+        tell_dropped(s);
     weft_shared *buf = NULL;
     int rc = encode_once(hub, s, post, &buf);
     if (rc == 0)
         return;
     if (rc > 0)
         rc = append(hub, s, buf);
-    if (rc == 0 || s->outbox->error) /* what it has failed by ends it without us */
+    if (rc == 0 || rc == WEFT_ECLOSED || s->outbox->error) /* what it has failed by ends it without us */
         return;
     miss(hub, s, 1);
     if (options->slow != WEFT_SLOW_DISCONNECT)
@@ -190,7 +194,7 @@ int weft_hub_give(weft_member *member, const weft_post *post)
     weft_shared *buf = NULL;
     int rc = encode(member->hub, member->subscriber, post, &buf);
     if (rc > 0) {
-        rc = weft_outbox_append(member->subscriber->outbox, buf);
+        rc = put(member->subscriber, buf);
         member->hub->delivered += rc == 0;
     }
     weft_shared_unref(buf);
@@ -202,7 +206,7 @@ void weft_subscriber_on_low(weft_subscriber *s)
     LIST_EACH (link, &s->members) {
         const weft_member *member = CONTAINER_OF(link, weft_member, in_subscriber);
         if (s->untold > 0 && member->room && member->hub->rooms->options.tells_dropped)
-            tell_dropped(member->hub, s);
+            tell_dropped(s);
     }
 }
 

@@ -161,6 +161,7 @@ static bool is_utf8(const char *text)
 
 /* What is to be given to a new member. */
 struct missed {
+    weft_member *member;
     weft_post *hello;
     weft_post **posts;
     size_t count;
@@ -177,8 +178,10 @@ static void collect(struct missed *missed, const weft_topic *topic, uint64_t num
     }
 }
 
-static void give_missed(weft_member *member, struct missed *missed)
+static void give_missed(void *arg)
 {
+    struct missed *missed = arg;
+    weft_member *member = missed->member;
     int rc = missed->hello ? weft_hub_give(member, missed->hello) : 0;
     weft_post_unref(missed->hello);
     for (size_t i = 0; i < missed->count; i++) {
@@ -313,7 +316,8 @@ int weft_room_join_subscriber(weft_rooms *rooms, weft_subscriber *s, const char 
         return rc;
     }
     weft_list_append(&s->members, &member->in_subscriber);
-    give_missed(member, &missed);
+    missed.member = member;
+    weft_on_loop_stack(give_missed, &missed); /* to compress is deep */
     *ret_member = member;
     return 0;
 }

@@ -28,9 +28,11 @@ typedef struct weft_delivery {
 typedef struct weft_subscriber weft_subscriber;
 
 typedef struct weft_subscriber_ops {
-    /* Encodes for every subscriber with these ops and this variant. 1 and *ret_buf, which is the caller's; 0: this kind is not
-     * sent to them (bytes, to a stream of events); -ENOMEM. */
-    int (*encode)(unsigned variant, const weft_delivery *delivery, weft_shared **ret_buf);
+    /* Encodes for every subscriber with these ops and this one's variant, on the loop's stack. 1 and *ret_buf, which is the
+     * caller's; 0: this kind is not sent to them (bytes, to a stream of events); -ENOMEM. */
+    int (*encode)(const weft_subscriber *s, const weft_delivery *delivery, weft_shared **ret_buf);
+    /* As weft_outbox_append, which it is if NULL; WEFT_ECLOSED: it takes nothing more, and will leave. */
+    int (*append)(weft_subscriber *s, weft_shared *buf);
     /* It does not keep up: ends it, with this close code where there is one (1013 try again later, 1008 policy). It may leave
      * or close the subscriber at once, or later. */
     void (*cut)(weft_subscriber *s, int code, const char *why);

@@ -133,6 +133,37 @@ static int ws_echo(weft_request *req)
     return rc;
 }
 
+/* Each message goes as it came to every member of the room, the sender included. */
+static int ws_chat(weft_request *req)
+{
+    weft_ws *ws;
+    weft_member *me;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    WEFT_TRY(weft_room_join(ws, weft_param(req, "room"), &me));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0)
+        (void)weft_room_send(me, &msg);
+    return rc;
+}
+
+/* A tick every second; who comes back goes on with the number after its last. */
+static int events(weft_request *req)
+{
+    const char *last = weft_events_last_id(req);
+    int64_t n = 0;
+    if (last)
+        WEFT_TRY(parse_number(last, INT32_MAX, &n));
+    WEFT_TRY(weft_events_begin(req));
+    for (;;) {
+        char id[24], data[32];
+        snprintf(id, sizeof id, "%lld", (long long)++n);
+        snprintf(data, sizeof data, "tick %lld", (long long)n);
+        WEFT_TRY(weft_events_send(req, .name = "tick", .id = id, .data = data));
+        WEFT_TRY(weft_sleep(WEFT_SECOND));
+    }
+}
+
 static int healthz(weft_request *req)
 {
     return weft_reply_text(req, 200, "ok\n");
@@ -158,6 +189,8 @@ int main(int argc, char **argv)
     weft_get(app, "/download/{size}", download);
     weft_post(app, "/upload", upload, .body_limit = WEFT_NO_LIMIT);
     weft_get(app, "/ws/echo", ws_echo);
+    weft_get(app, "/ws/chat/{room}", ws_chat);
+    weft_get(app, "/events", events);
     weft_get(app, "/healthz", healthz);
     weft_get(app, "/readyz", readyz);
     return weft_app_main(app, argc, argv);

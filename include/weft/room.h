@@ -110,11 +110,14 @@ typedef struct weft_join_options {
 
 /* Takes a seat in the room of this name (1 to 255 bytes) for a WebSocket or a request that streams events. 0 and *ret_member;
  * -EINVAL a name or an option; -ENOSPC there are too many rooms; -ENOMEM; WEFT_ECLOSED it has ended. Never waits. */
+WEFT_API int weft_room_join_ws(struct weft_ws *ws, const char *room, weft_member **ret_member,
+                               const weft_join_options *options);
 WEFT_API int weft_room_join_request(struct weft_request *req, const char *room, weft_member **ret_member,
                                     const weft_join_options *options);
 #define weft_room_join(on, room, ...) weft_room_join_((on), (room), __VA_ARGS__, )
 #define weft_room_join_(on, room, ret_member, ...)                                                                             \
-    _Generic((on), struct weft_request *                                                                                       \
+    _Generic((on), struct weft_ws *                                                                                            \
+             : weft_room_join_ws, struct weft_request *                                                                        \
              : weft_room_join_request)((on), (room), (ret_member),                                                             \
                                        &(weft_join_options){ .struct_size = sizeof(weft_join_options), __VA_ARGS__ })
 

@@ -30,9 +30,9 @@ typedef struct sitter {
 
 static int sitter_encodes; /* in tests of one thread */
 
-static int sitter_encode(unsigned variant, const weft_delivery *d, weft_shared **ret_buf)
+static int sitter_encode(const weft_subscriber *s, const weft_delivery *d, weft_shared **ret_buf)
 {
-    if (variant == 0)
+    if (s->variant == 0)
         sitter_encodes++;
     if (!d->is_text)
         return 0;
