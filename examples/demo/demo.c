@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* Everything that Weft can do, on one port: `GET /` lists it. needs: libcrypto */
+/* Everything that Weft can do, on one port: `GET /` lists it. needs: libcrypto; with: chat/chat.c */
 #include <weft.h>
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+
+void chat_add(weft_app *app); /* chat.c */
 
 /* page.html, by embed.py */
 extern const char demo_page[];
@@ -191,6 +193,7 @@ int main(int argc, char **argv)
     weft_get(app, "/ws/echo", ws_echo);
     weft_get(app, "/ws/chat/{room}", ws_chat);
     weft_get(app, "/events", events);
+    chat_add(app);
     weft_get(app, "/healthz", healthz);
     weft_get(app, "/readyz", readyz);
     return weft_app_main(app, argc, argv);
