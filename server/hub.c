@@ -19,8 +19,7 @@
 #include "server/rooms.h"
 
 enum {
-    SLICE = 4096, /* members looked at in one turn: 0.2 to 0.4 ms */
-    ENCODED_MOST = sizeof(((weft_hub *)0)->encoded) / sizeof(struct weft_encoded),
+    SLICE = 4096, /* deliveries in one turn: 0.2 to 0.4 ms */
 };
 
 /* ---- waking ---- */
@@ -94,29 +93,23 @@ static int encode(const weft_hub *hub, const weft_subscriber *s, const weft_post
     return rc;
 }
 
-/* For the first mail at hand. The buffer stays the hub's. */
-static int encode_once(weft_hub *hub, const weft_subscriber *s, const weft_post *post, weft_shared **ret_buf)
+/* The buffer stays the batch's. */
+static int encode_once(weft_hub *hub, struct weft_batched *b, const weft_subscriber *s, weft_shared **ret_buf)
 {
-    struct weft_encoded *e = hub->encoded;
-    for (size_t i = 0; i < hub->encoded_count; i++, e++)
+    struct weft_encoded *e = b->encoded;
+    for (size_t i = 0; i < b->encoded_count; i++, e++)
         if (e->ops == s->ops && e->variant == s->variant) {
             *ret_buf = e->buf;
             return e->rc;
         }
-    if (hub->encoded_count == ENCODED_MOST) /* more kinds than that at once: the last one makes room */
+    if (b->encoded_count == WEFT_ENCODED_MOST) /* more kinds than that at once: the last one makes room */
         weft_shared_unref((--e)->buf);
     else
-        hub->encoded_count++;
+        b->encoded_count++;
     *e = (struct weft_encoded){ .ops = s->ops, .variant = s->variant };
-    e->rc = encode(hub, s, post, &e->buf);
+    e->rc = encode(hub, s, b->mail->post, &e->buf);
     *ret_buf = e->buf;
     return e->rc;
-}
-
-static void forget_encoded(weft_hub *hub)
-{
-    while (hub->encoded_count > 0)
-        weft_shared_unref(hub->encoded[--hub->encoded_count].buf);
 }
 
 /* ---- members that do not keep up ---- */
@@ -167,26 +160,27 @@ static int append(weft_hub *hub, weft_subscriber *s, weft_shared *buf)
     return rc;
 }
 
-/* The member, and its subscriber, may have left afterwards. */
-static void give_mail(weft_hub *hub, weft_member *member, const weft_post *post)
+/* False: it has been cut, and may be gone. */
+static bool give_mail(weft_hub *hub, weft_member *member, struct weft_batched *b)
 {
     weft_subscriber *s = member->subscriber;
     const weft_rooms_options *options = &hub->rooms->options;
     if (UNLIKELY(s->untold > 0) && options->tells_dropped && !weft_outbox_is_high(s->outbox))
         tell_dropped(s);
     weft_shared *buf = NULL;
-    int rc = encode_once(hub, s, post, &buf);
+    int rc = encode_once(hub, b, s, &buf);
     if (rc == 0)
-        return;
+        return true;
     if (rc > 0)
         rc = append(hub, s, buf);
     if (rc == 0 || rc == WEFT_ECLOSED || s->outbox->error) /* what it has failed by ends it without us */
-        return;
+        return true;
     miss(hub, s, 1);
     if (options->slow != WEFT_SLOW_DISCONNECT)
-        return;
+        return true;
     hub->disconnected++;
     s->ops->cut(s, options->slow_code, "does not keep up with the room");
+    return false;
 }
 
 int weft_hub_give(weft_member *member, const weft_post *post)
@@ -221,24 +215,53 @@ static bool is_for(const weft_post *post, const weft_member *member)
     return !post->where || post->where(member, post->context);
 }
 
-/* Goes on with the first mail. False: not all of the room has it yet. */
-static bool deliver_first(weft_hub *hub, struct weft_mail *mail, int *budget)
+static void begin_batch(weft_hub *hub)
 {
-    weft_room *room = mail->room;
-    if (!mail->has_begun) {
-        mail->has_begun = true;
-        hub->cursor = room->members.next;
+    weft_room *room = CONTAINER_OF(hub->at_hand.next, struct weft_mail, link)->room;
+    LIST_EACH (link, &hub->at_hand) {
+        struct weft_mail *mail = CONTAINER_OF(link, struct weft_mail, link);
+        if (mail->room != room || hub->batch_count == WEFT_BATCH_MOST)
+            break;
+        struct weft_batched *b = &hub->batch[hub->batch_count++];
+        b->mail = mail;
+        b->encoded_count = 0;
     }
+    hub->cursor = room->members.next;
+}
+
+static void end_batch(weft_hub *hub)
+{
+    for (size_t i = 0; i < hub->batch_count; i++) {
+        struct weft_batched *b = &hub->batch[i];
+        while (b->encoded_count > 0)
+            weft_shared_unref(b->encoded[--b->encoded_count].buf);
+        weft_list_unlink(&b->mail->link);
+        hub->done_count++;
+        hub->done_size += b->mail->post->size;
+        weft_post_unref(b->mail->post);
+    }
+    hub->batch_count = 0;
+    hub->cursor = NULL;
+}
+
+/* Goes on with the batch, or with the next one. False: not all of the room has it yet. */
+static bool deliver_batch(weft_hub *hub, int *budget)
+{
+    if (hub->batch_count == 0)
+        begin_batch(hub);
+    const weft_room *room = hub->batch[0].mail->room;
     while (hub->cursor != &room->members) {
-        if (--*budget < 0)
+        if (*budget <= 0)
             return false;
         weft_member *member = CONTAINER_OF((weft_list *)(uintptr_t)hub->cursor, weft_member, in_room);
         hub->cursor = hub->cursor->next;
-        if (is_for(mail->post, member))
-            give_mail(hub, member, mail->post);
+        for (size_t i = 0; i < hub->batch_count; i++)
+            if (is_for(hub->batch[i].mail->post, member) && !give_mail(hub, member, &hub->batch[i]))
+                break;
+        *budget -= (int)hub->batch_count;
     }
-    hub->cursor = NULL;
-    forget_encoded(hub);
+    *budget -= (int)hub->batch_count; /* for a room that has become empty as well */
+    end_batch(hub);
     return true;
 }
 
@@ -293,14 +316,8 @@ static void deliver(weft_callback *callback)
     int budget = SLICE;
     bool is_done = exchange_mail(hub);
     while (!is_done && budget > 0) {
-        struct weft_mail *mail = CONTAINER_OF(hub->at_hand.next, struct weft_mail, link);
-        if (!deliver_first(hub, mail, &budget))
+        if (!deliver_batch(hub, &budget))
             break;
-        weft_list_unlink(&mail->link);
-        hub->done_count++;
-        hub->done_size += mail->post->size;
-        weft_post_unref(mail->post);
-        budget--; /* for a room that has become empty as well */
         is_done = weft_list_is_empty(&hub->at_hand) && exchange_mail(hub);
     }
     if (!is_done) {

@@ -43,6 +43,8 @@ enum {
     WEFT_HISTORY_SIZE_MOST = 512 * 1024,
     WEFT_MAIL_MOST = 10000,                 /* messages that wait for a hub, */
     WEFT_MAIL_SIZE_MOST = 16 * 1024 * 1024, /* and their bytes */
+    WEFT_ENCODED_MOST = 4,                  /* encodings of one post, at a time */
+    WEFT_BATCH_MOST = 32,                   /* posts that are delivered together */
     WEFT_POSITION_SIZE = 40,                /* of a position as text, with its NUL */
 };
 
@@ -53,7 +55,6 @@ struct weft_mail {
     weft_list link; /* in the hub's mail */
     struct weft_room *room;
     struct weft_post *post;
-    bool has_begun; /* some of the room's members have it already */
 };
 
 /* A message as the exchange keeps and forwards it: shared by threads, and not changed once it is published. */
@@ -155,14 +156,18 @@ typedef struct weft_hub {
 
     weft_list at_hand;       /* mail that has been taken */
     weft_list gone_rooms;    /* that left over mail may still name */
-    const weft_list *cursor; /* the next member for the first mail at hand; the room's head when there is none */
-    struct weft_encoded {
-        const weft_subscriber_ops *ops;
-        unsigned variant;
-        int rc;
-        weft_shared *buf;
-    } encoded[4]; /* of the first mail at hand */
-    size_t encoded_count;
+    size_t batch_count;      /* the first so many at hand are for one room, and are being delivered; 0: none is */
+    const weft_list *cursor; /* the next member for the batch; the room's head when there is none */
+    struct weft_batched {
+        struct weft_mail *mail;
+        size_t encoded_count;
+        struct weft_encoded {
+            const weft_subscriber_ops *ops;
+            unsigned variant;
+            int rc;
+            weft_shared *buf;
+        } encoded[WEFT_ENCODED_MOST];
+    } batch[WEFT_BATCH_MOST];
     size_t done_count, done_size; /* of the mail, and of the figures, since the lock was last held */
     uint64_t delivered, dropped, disconnected;
 
