@@ -7,7 +7,7 @@
 
 #include "lib/sync/own.h"
 #include "lib/sync/source.h"
-#include "lib/task/waiter.h"
+#include "lib/task/task.h"
 
 #define SEMAPHORE_MAGIC 0x5e3a9047u
 
@@ -46,7 +46,7 @@ int weft_semaphore_try_acquire(weft_semaphore *s)
 int weft_semaphore_acquire(weft_semaphore *s)
 {
     struct semaphore_own *own = own_of(s);
-    int rc = weft_wait_check("semaphore");
+    int rc = weft_wait_begin("semaphore");
     if (rc < 0)
         return rc;
     if (own->count > 0) {
