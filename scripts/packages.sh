@@ -21,7 +21,8 @@ packages_of() {
             libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
-        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl valgrind libc6-dbg clang llvm clang-format
+        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl valgrind libc6-dbg clang llvm clang-format \
+            nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client
         clang_runtime
         ;;
     bench)
