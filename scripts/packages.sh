@@ -28,7 +28,7 @@ packages_of() {
         other_processors
         ;;
     bench)
-        printf '%s\n' wrk golang-go valgrind python3
+        printf '%s\n' wrk golang-go valgrind python3 python3-aiohttp nginx-light nodejs
         ;;
     *)
         echo "no package group is named $1 (build, test, bench)" >&2

@@ -19,7 +19,8 @@ IS_PLAIN = SLOW == 1  # a sanitizer wants to be loaded first
 
 def start_faulty(start, call, number, every):
     library = BUILD / 'tests/pytest/libfaulty.so'
-    return start('demo', '--listen', '127.0.0.1:0', env={'LD_PRELOAD': str(library), 'FAULTY': '%s %d %d' % (call, number, every)})
+    return start('demo', '--listen', '127.0.0.1:0',
+                 env={'LD_PRELOAD': str(library), 'FAULTY': '%s %d %d' % (call, number, every)})  # fmt: skip
 
 
 @pytest.mark.skipif(not IS_PLAIN, reason='a sanitizer wants to be loaded first')
