@@ -245,16 +245,6 @@ static inline bool note_field(weft_http_head *head, framing *f, const weft_http_
     }
 }
 
-/* tchar of RFC 9110 §5.6.2, 32 bytes a line. */
-/* clang-format off */
-static const bool token_bytes[256] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 1, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0,
-    0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1,
-    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0,
-};
-/* clang-format on */
-
 static inline bool is_space(char c)
 {
     return c == ' ' || c == '\t';
@@ -266,11 +256,9 @@ static const char *read_fields(weft_http_head *head, parse *p, framing *f, char 
     static const char read_in_two_ways[] = "a head that is read in two ways";
     weft_http_field *field = head->fields, *fields_end = field + head->field_count;
     for (; *at != '\r'; field++) {
-        char *name = at, *colon = at;
         if (UNLIKELY(field == fields_end))
             return read_in_two_ways;
-        while (token_bytes[(unsigned char)*colon])
-            colon++;
+        char *name = at, *colon = at + weft_http_token_size(at, (size_t)(end - at));
         char *value = colon + 1, *cr = memchr(colon, '\r', (size_t)(end - colon));
         if (UNLIKELY(*colon != ':' || colon == name || !cr))
             return "a field's name that is no token";
