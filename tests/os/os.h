@@ -84,6 +84,13 @@ static inline void os_remove_root(void)
         fprintf(stderr, "cannot remove %s\n", os_root);
 }
 
+/* Empties the folder, so that a test can be repeated. */
+static inline void os_renew_root(void)
+{
+    os_remove_root();
+    WEFT_CHECK(mkdir(os_root, 0700) == 0);
+}
+
 #ifdef WEFT_TSAN
 /* libuv closes descriptors by a bare syscall(), which the sanitizer does not see: it takes the next one of that number for the
  * one before, which another thread has made. */
