@@ -232,11 +232,11 @@ static void produce(void *arg)
             weft_coro_leave(&home, &g->task); /* a wait in the body */
         g->value = i;
         exchange(g);
-        weft_coro_transfer(&g->other, &g->task);
+        weft_coro_transfer(&g->other.sp, g->task.sp, g->task.stack);
     }
     g->value = 0;
     exchange(g);
-    weft_coro_transfer_end(&g->other, &g->task);
+    weft_coro_transfer_end(&g->other.sp, g->task.sp, g->task.stack);
 }
 
 static void consume(void *arg)
@@ -245,7 +245,7 @@ static void consume(void *arg)
     weft_coro_arrived(&home);
     do {
         exchange(g);
-        weft_coro_transfer(&g->other, &g->task);
+        weft_coro_transfer(&g->other.sp, g->task.sp, g->task.stack);
         g->sum += g->value;
         if (g->value == 70)
             weft_coro_leave(&home, &g->task);
