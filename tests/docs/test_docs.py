@@ -53,7 +53,7 @@ def test_the_readme_shows_the_whole_program():
     assert first.text == source[source.index('#include'):]
 
 
-@pytest.mark.parametrize('folder', ['runtime', 'http'])
+@pytest.mark.parametrize('folder', ['runtime', 'http', 'os'])
 def test_each_program_is_shown(folder):
     marks = {block.mark for _, block in BLOCKS}
     programs = sorted((ROOT / 'examples' / folder).glob('*.c'))
