@@ -7,6 +7,7 @@
 #include <weft/app.h>
 #include <weft/barrier.h>
 #include <weft/base.h>
+#include <weft/debug.h>
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/fd.h>

@@ -20,6 +20,7 @@
 #include <inttypes.h>
 
 #include "lib/base/clock.h"
+#include "lib/task/debug.h"
 
 enum {
     KINDS = 64,  /* told apart in a group */
@@ -92,10 +93,22 @@ static void print_own_deadline(const struct report *r, const weft_task *t)
         print_deadline(r, first);
 }
 
+/* In debug mode that is known. */
+static void print_made(const struct report *r, const void *object)
+{
+    const char *file;
+    int line;
+    if (weft_debug_find(object, &file, &line))
+        fprintf(r->out, " made at %s:%d", file, line);
+}
+
 static void print_held(const struct report *r, const weft_task *t)
 {
-    LIST_EACH (node, &t->held)
-        fprintf(r->out, ", holds %s", CONTAINER_OF(node, const struct weft_holding, link)->what);
+    LIST_EACH (node, &t->held) {
+        const struct weft_holding *holding = CONTAINER_OF(node, const struct weft_holding, link);
+        fprintf(r->out, ", holds %s", holding->kind->what);
+        print_made(r, holding->object);
+    }
 }
 
 static void print_wait(const struct report *r, const weft_wait *wait)
@@ -103,6 +116,7 @@ static void print_wait(const struct report *r, const weft_wait *wait)
     fprintf(r->out, ", waits for: %s", wait->what);
     if (wait->on)
         fprintf(r->out, " (%p)", wait->on);
+    print_made(r, wait->on);
     if (wait->describe)
         wait->describe(wait, r->out);
     if (wait->place)
