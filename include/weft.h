@@ -7,10 +7,13 @@
 #include <weft/app.h>
 #include <weft/barrier.h>
 #include <weft/base.h>
+#include <weft/concurrent.h>
 #include <weft/debug.h>
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/fd.h>
+#include <weft/file.h>
+#include <weft/folder.h>
 #include <weft/generator.h>
 #include <weft/held.h>
 #include <weft/lock.h>
@@ -18,9 +21,11 @@
 #include <weft/loop.h>
 #include <weft/offload.h>
 #include <weft/once.h>
+#include <weft/pool.h>
 #include <weft/queue.h>
 #include <weft/rate.h>
 #include <weft/request.h>
+#include <weft/retry.h>
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/semaphore.h>

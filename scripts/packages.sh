@@ -17,7 +17,7 @@ packages_of() {
     case $1 in
     build)
         # Debian 12 has no libllhttp-dev; node-llhttp brings the C sources there.
-        printf '%s\n' gcc libc6-dev meson ninja-build 'pkgconf|pkg-config' libuv1-dev libjansson-dev \
+        printf '%s\n' gcc libc6-dev meson ninja-build 'pkgconf|pkg-config' libuv1-dev libjansson-dev libdw-dev \
             libssl-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)

@@ -355,20 +355,8 @@ static weft_bytes first_line(const char *data, size_t size)
 
 void weft_access_log_connected(weft_access_log *log, weft_connection *c)
 {
-    char text[CLIENT_ROOM];
     (void)log;
-    weft_transport_peer(&c->transport, text, sizeof text);
-    char *start = text, *port = strrchr(text, ':');
-    if (port && *text == '[' && port[-1] == ']') { /* "[::1]:80" */
-        start++;
-        port--;
-    }
-    if (port && c->transport.is_tcp)
-        *port = '\0';
-    size_t size = strlen(start) + 1;
-    c->client = weft_mem_alloc(size);
-    if (c->client)
-        memcpy(c->client, start, size);
+    weft_connection_note_client(c);
 }
 
 void weft_access_log_begin(weft_access_log *log, weft_request *req, const char *head, size_t size)

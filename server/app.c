@@ -88,6 +88,7 @@ static void dispose(weft_app *app)
     weft_routes_free(app);
     free_listen(app);
     weft_mem_free(app->access_log);
+    weft_mem_free(app->trusted);
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
     weft_mem_free(app);
@@ -209,5 +210,10 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     app->settings = s;
     if (o.access_log && *o.access_log && set_access_log(app, o.access_log) < 0)
         return -ENOMEM;
+    if (o.proxy_protocol && *o.proxy_protocol) {
+        int rc = weft_app_set_trusted(app, o.proxy_protocol);
+        if (rc < 0)
+            return rc;
+    }
     return o.listen_count > 0 ? set_listen(app, &o) : 0;
 }

@@ -72,7 +72,9 @@ struct weft_app {
     struct weft_settings settings;
     char *listen[WEFT_LISTEN_MAX];
     size_t listen_count;
-    char *access_log;  /* NULL: none */
+    char *access_log;             /* NULL: none */
+    struct weft_network *trusted; /* to send PROXY headers: none are expected if there are none */
+    size_t trusted_count;
     int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
@@ -83,6 +85,10 @@ struct weft_app {
     int holds;                        /* servers that use it */
     bool is_freed;                    /* weft_app_free was called: the last hold frees it */
 };
+
+/* Takes a list of networks (lib/net/network.h), separated by commas, that are trusted with PROXY headers. 0, -EINVAL after a
+ * logged line, -ENOMEM (client.c). */
+int weft_app_set_trusted(weft_app *app, const char *list);
 
 /* A server uses the app, and does not any more. */
 void weft_app_hold(weft_app *app);

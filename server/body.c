@@ -43,9 +43,10 @@ static int refuse_chunks(weft_request *req, int status)
     return refuse_body(req, status, weft_chunked_reason(req->chunked));
 }
 
+/* A request without a route (404, 405) has a body to pass over too. */
 static int64_t limit_of(const weft_request *req)
 {
-    return req->route->body_limit ? req->route->body_limit : req->connection->server->app->settings.body_limit;
+    return req->route && req->route->body_limit ? req->route->body_limit : req->connection->server->app->settings.body_limit;
 }
 
 static int next_chunk_run(weft_request *req)

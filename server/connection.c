@@ -255,6 +255,8 @@ static weft_request *next_request(weft_connection *c)
             weft_server_set_phase(c->server, c, WEFT_PHASE_NONE); /* it is not the input that is awaited */
             return NULL;
         }
+        if (UNLIKELY(c->awaits_proxy) && !weft_connection_take_proxy(c))
+            return NULL;
         if (!discard_body(c) || c->input.size == 0) {
             rest(c);
             return NULL;
@@ -591,6 +593,10 @@ void weft_connection_expire(weft_connection *c)
         break;
     case WEFT_PHASE_LEAVING:
         leave(c);
+        break;
+    case WEFT_PHASE_PROXY:
+        weft_connection_end_by(c, WEFT_LIMIT_PROXY_TIME);
+        weft_connection_close(c, true);
         break;
     case WEFT_PHASE_LINGER:
         weft_connection_end_by(c, WEFT_LIMIT_LINGER);

@@ -49,13 +49,14 @@ typedef struct weft_connection {
     bool is_broken : 1;        /* nothing can be sent any more */
     bool must_close : 1;       /* after the present reply */
     bool has_served : 1;       /* at least one request */
+    bool awaits_proxy : 1;     /* a PROXY header must come first */
     uint16_t requests_left;    /* of the limit, if there is one */
     uint16_t held;             /* KiB of the loop's budget */
     uint32_t discard;          /* bytes of a body that nobody read, still to come; at most discard_limit */
     weft_list all;             /* in the server's list */
     weft_list timed;           /* in the list of its phase */
     weft_list writing;         /* in the server's list, while output is queued */
-    char *client;              /* its address, for the access log; NULL: unknown, or there is none */
+    char *client;              /* its address without the port; NULL: not asked for yet, or there is none */
     weft_callback again;       /* to go on with a request that needs another stack */
     weft_duration since;       /* when its phase began */
     weft_duration sent;        /* when queued output last moved, */
@@ -111,6 +112,21 @@ void weft_connection_expire(weft_connection *c);
 
 /* Reads on if reading had stopped and less than half of the read-ahead is unread. */
 void weft_connection_read_on(weft_connection *c);
+
+/* ---- client.c ---- */
+
+/* Notes its peer's address in c->client, where it stays when the peer has gone. */
+void weft_connection_note_client(weft_connection *c);
+
+/* The same as weft_connection_start, of a socket with the descriptor `fd`, where a PROXY header must come first: from a network
+ * that is trusted, or the connection is reset. */
+void weft_connection_start_behind_proxy(weft_connection *c, int fd);
+
+/* A PROXY header must come first. */
+void weft_connection_await_proxy(weft_connection *c);
+
+/* Takes it off the input. False if it is not whole yet, or if the connection has been reset for it. */
+bool weft_connection_take_proxy(weft_connection *c);
 
 /* ---- output.c ---- */
 

@@ -46,6 +46,8 @@
     ROW(LINGER, linger_timeout, weft_duration, 2 * WEFT_SECOND, 1, INT64_MAX, "closed")                                        \
     ROW(KEEP_ALIVE, keep_alive_timeout, weft_duration, 75 * WEFT_SECOND, 1, INT64_MAX, "closed")                               \
     ROW(KEEP_ALIVE_REQUESTS, keep_alive_requests, int, 0, 1, UINT16_MAX, "closed after the reply")                             \
+    ROW(PROXY_TIME, proxy_timeout, weft_duration, 5 * WEFT_SECOND, 1, INT64_MAX, "reset")                                      \
+    ROW(PROXY_HEADER, proxy_header_limit, size_t, 4 * WEFT_KIB, 232, 64 * WEFT_KIB, "reset")                                   \
     ROW(WRITE_TIME, write_timeout, weft_duration, 30 * WEFT_SECOND, 1, INT64_MAX, "reset")                                     \
     ROW(OUTPUT, output_high, size_t, 64 * WEFT_KIB, 1, 1 << 30, "who writes waits")                                            \
     ROW(READ_AHEAD, read_ahead, size_t, 16 * WEFT_KIB, 2, 1 << 30, "reading pauses")
@@ -58,6 +60,7 @@
     ROW(LAST_REPLY, last_reply, "its last reply was sent")                                                                     \
     ROW(MALFORMED, malformed, "a request that HTTP does not allow")                                                            \
     ROW(UNREAD_BODY, unread_body, "a body that nobody read, and whose end is not near")                                        \
+    ROW(NO_PROXY, no_proxy, "no PROXY header, or one from a network that is not trusted")                                      \
     ROW(FAILED_STREAM, failed_stream, "a streamed reply failed")                                                               \
     ROW(NO_MEMORY, no_memory, "memory is out")                                                                                 \
     ROW(STOPPED, stopped, "the server stops")                                                                                  \

@@ -104,6 +104,12 @@ static bool apply_debug(struct settings *s, const char *value)
     return true;
 }
 
+static bool apply_proxy_protocol(struct settings *s, const char *value)
+{
+    s->options.proxy_protocol = value;
+    return *value != '\0';
+}
+
 static bool apply_access_log(struct settings *s, const char *value)
 {
     s->options.access_log = value;
@@ -136,6 +142,8 @@ static const struct flag {
     { "--access-log", "WEFT_ACCESS_LOG", "FILE", "append a record of each request to it (-: standard output)",
       apply_access_log },
     { "--access-log-format", "WEFT_ACCESS_LOG_FORMAT", "NAME", "common, combined or json (common)", apply_access_log_format },
+    { "--proxy-protocol", "WEFT_PROXY_PROTOCOL", "NETWORKS",
+      "connections come from balancers there (10.0.0.0/8,::1,unix) and begin with a PROXY header", apply_proxy_protocol },
     { "--debug", "WEFT_DEBUG", NULL, "log more", apply_debug },
 };
 

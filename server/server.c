@@ -145,7 +145,10 @@ static void on_accepted(void *context, int fd, bool is_tcp)
         weft_connection_abandon(c);
         return;
     }
-    weft_connection_start(c);
+    if (UNLIKELY(server->app->trusted_count > 0))
+        weft_connection_start_behind_proxy(c, fd);
+    else
+        weft_connection_start(c);
     if (server->connection_count >= server->max_connections && server->stop_stage < WEFT_DRAINING)
         pause_accepting(server);
 }
@@ -263,6 +266,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
         weft_list_init(&server->phases[i]);
     server->phase_limits[WEFT_PHASE_IDLE] = settings->keep_alive_timeout;
     server->phase_limits[WEFT_PHASE_HEAD] = settings->head_timeout;
+    server->phase_limits[WEFT_PHASE_PROXY] = settings->proxy_timeout;
     server->phase_limits[WEFT_PHASE_BODY] = settings->body_timeout;
     server->phase_limits[WEFT_PHASE_LINGER] = settings->linger_timeout;
     server->phase_limits[WEFT_PHASE_LEFT] = LEFT_SECONDS * WEFT_SECOND;

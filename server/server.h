@@ -26,6 +26,7 @@ enum {
 /* The phases that have a time limit. */
 enum weft_phase {
     WEFT_PHASE_NONE,    /* a handler works */
+    WEFT_PHASE_PROXY,   /* a PROXY header is awaited: absolute */
     WEFT_PHASE_IDLE,    /* between requests */
     WEFT_PHASE_HEAD,    /* a head has begun: absolute */
     WEFT_PHASE_BODY,    /* a body is awaited: from its last byte */

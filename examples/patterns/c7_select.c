@@ -64,7 +64,7 @@ static int attend(struct office *office)
 static int day(void *unused)
 {
     (void)unused;
-    struct office office = { weft_queue_new(sizeof(int), 1), weft_queue_new(sizeof(double), 1), .closing = { { NULL } } };
+    struct office office = { .letters = weft_queue_new(sizeof(int), 1), .calls = weft_queue_new(sizeof(double), 1) };
     if (!office.letters || !office.calls)
         return -ENOMEM;
     weft_event_init(&office.closing);

@@ -4,7 +4,7 @@
 #include <weft.h>
 #include <stdio.h>
 
-WEFT_MAP_FN(square, long, long, n, n *n)
+WEFT_MAP_FN(square, long, long, n, (n * n))
 WEFT_FILTER_FN(ends_in_6, long, n, n % 10 == 6)
 
 static int consume(void *unused)

@@ -158,7 +158,12 @@ typedef struct weft_app_options {
                               */
     size_t output_high;      /* unsent bytes of a connection, past which who writes waits (64 KiB) */
     size_t read_ahead;       /* unread bytes of a connection, past which reading pauses (16 KiB) */
-    const char *access_log;  /* a file, appended to and opened anew at SIGHUP; "-" is standard output; copied; default: none */
+    /* Networks, separated by commas ("10.0.0.0/8,::1,unix"), of balancers that begin each connection with a PROXY header (1 or
+     * 2). Then connections from elsewhere, and those without a header, are reset. Copied. Default: no headers. */
+    const char *proxy_protocol;
+    weft_duration proxy_timeout; /* for the whole header (5 s) */
+    size_t proxy_header_limit;   /* of version 2, bytes, with its TLVs (4 KiB) */
+    const char *access_log; /* a file, appended to and opened anew at SIGHUP; "-" is standard output; copied; default: none */
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer; /* what may wait to be written, bytes (1 MiB); past it records are dropped, and counted */
 } weft_app_options;

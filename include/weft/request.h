@@ -67,6 +67,10 @@ WEFT_API WEFT_WAITS int64_t weft_body_read(weft_request *req, void *buf, size_t 
 /* Has the client gone (a reset, or an end of input after the reply's head)? */
 WEFT_API bool weft_request_gone(const weft_request *req);
 
+/* The client's address without its port, "192.0.2.1" or "2001:db8::1"; "unix" over a unix socket, "memory" in a test. Behind a
+ * balancer that speaks the PROXY protocol (proxy_protocol in weft_app_options) what that one told. */
+WEFT_API const char *weft_client_address(const weft_request *req);
+
 /* ---- memory ---- */
 
 /* Memory for as long as the request lives: aligned to 16, not cleared. NULL when memory is out. */

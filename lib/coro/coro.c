@@ -6,14 +6,6 @@
 
 #include "lib/base/check.h"
 
-/* The frame that weft_switch_ takes off a saved stack, from its stack pointer up. */
-struct frame {
-    void *r15, *r14, *r13;
-    void (*r12)(void *arg);
-    void *rbx, *rbp;
-    void (*resume)(void);
-};
-
 /* The thread sanitizer keeps a stack of calls for each fiber. The frames of a coroutine that has ended never returned, and stay
  * on it: some 60,000 uses of one fiber would overflow it. */
 static void renew_fiber(weft_stack *stack)
@@ -32,10 +24,8 @@ static void renew_fiber(weft_stack *stack)
 
 void weft_coro_init(weft_coro *co, weft_stack *stack, char *top, void (*fn)(void *arg), void *arg)
 {
-    DCHECK((uintptr_t)top % 16 == 0 && top <= stack->top && top > stack->low + sizeof(struct frame));
-    struct frame *frame = (struct frame *)(void *)(top - sizeof *frame); /* the stack is aligned to 16 once it is off */
-    *frame = (struct frame){ .r12 = fn, .rbx = arg, .resume = weft_switch_start_ };
-    co->sp = frame;
+    DCHECK((uintptr_t)top % 16 == 0 && top <= stack->top && top > stack->low);
+    co->sp = weft_switch_prepare_(stack->low, top, fn, arg);
     co->stack = stack;
     renew_fiber(stack);
 }

@@ -70,6 +70,9 @@ weft_switch_start_:
     xorl    %ebp, %ebp
     movq    %rbx, %rdi
     callq   *%r12
+    .globl  weft_switch_started_
+    .hidden weft_switch_started_
+weft_switch_started_:
     ud2
     .cfi_endproc
     .size   weft_switch_start_, . - weft_switch_start_
@@ -98,5 +101,36 @@ weft_switch_call_:
     ret
     .cfi_endproc
     .size   weft_switch_call_, . - weft_switch_call_
+
+/* During the call rbx is where the other stack was left, and all that the CFI says is said of that stack. */
+    .globl  weft_switch_walk_
+    .hidden weft_switch_walk_
+    .type   weft_switch_walk_, @function
+    .p2align 4
+weft_switch_walk_:
+    .cfi_startproc
+    endbr64
+    pushq   %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    movq    %rdx, %rbx
+    movq    %rdi, %rax
+    movq    %rsi, %rdi
+    .cfi_remember_state
+    .cfi_def_cfa rbx, 56
+    .cfi_offset r15, -56
+    .cfi_offset r14, -48
+    .cfi_offset r13, -40
+    .cfi_offset r12, -32
+    .cfi_offset rbx, -24
+    .cfi_offset rbp, -16
+    callq   *%rax
+    .cfi_restore_state
+    popq    %rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbx
+    ret
+    .cfi_endproc
+    .size   weft_switch_walk_, . - weft_switch_walk_
 
     .section .note.GNU-stack, "", @progbits

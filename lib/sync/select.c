@@ -9,7 +9,6 @@
  */
 #include <weft/select.h>
 
-#include "lib/base/random.h"
 #include "lib/sync/source.h"
 #include "lib/task/task.h"
 
@@ -74,12 +73,6 @@ static bool is_ready(const weft_select_case *c)
     return has_line(c) && !sources[c->kind]->line(c);
 }
 
-static uint64_t draw(weft_loop *loop, uint64_t bound)
-{
-    bool is_seeded = loop->test && loop->test->random;
-    return weft_random_below(is_seeded ? &loop->test->random : &loop->random, bound);
-}
-
 /* The case that happens without waiting; -1 if none can. */
 static int take_ready(weft_select_case *cases, size_t count)
 {
@@ -88,7 +81,7 @@ static int take_ready(weft_select_case *cases, size_t count)
         ready += is_ready(&cases[i]);
     if (ready == 0)
         return -1;
-    uint64_t chosen = ready == 1 ? 0 : draw(weft_here, ready);
+    uint64_t chosen = ready == 1 ? 0 : weft_loop_draw(weft_here, ready);
     size_t i = 0;
     while (!is_ready(&cases[i]) || chosen-- > 0)
         i++;

@@ -116,6 +116,12 @@ bool weft_loop_drain_inbox(weft_loop *loop)
     return any;
 }
 
+uint64_t weft_loop_draw(weft_loop *loop, uint64_t bound)
+{
+    bool is_seeded = loop->test && loop->test->random;
+    return weft_random_below(is_seeded ? &loop->test->random : &loop->random, bound);
+}
+
 /* ---- turns ---- */
 
 void weft_callback_soon(weft_loop *loop, weft_callback *callback)
@@ -311,6 +317,8 @@ static weft_loop *open_loop(const struct weft_loop_options *options, int *ret_er
     weft_list_init(&loop->tasks);
     weft_list_init(&loop->inbox);
     loop->now = is_virtual(loop) ? 0 : weft_clock_monotonic();
+    if (!loop->test) /* no two processes alike: those that failed together do not come back together */
+        loop->random = (uint64_t)weft_clock_monotonic() ^ (uint64_t)(uintptr_t)loop << 24;
     weft_wheel_init(&loop->wheel, loop->now / WEFT_MILLISECOND);
     weft_stacks_init(&loop->stacks);
     weft_timer_init(&loop->trim, trim);
@@ -344,6 +352,8 @@ static void call_rest(weft_loop *loop)
 
 static void close_loop(weft_loop *loop)
 {
+    if (loop->os_stop)
+        loop->os_stop(loop);
     weft_pools_close(loop);
     call_rest(loop);
     weft_timer_clear(&loop->trim);
@@ -357,6 +367,8 @@ static void close_loop(weft_loop *loop)
     call_rest(loop);
     if (loop->net_close)
         loop->net_close(loop);
+    if (loop->os_close)
+        loop->os_close(loop);
     weft_overflow_close(&loop->overflow);
     weft_stacks_close(&loop->stacks);
     weft_slab_close(&loop->task_slab);

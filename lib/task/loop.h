@@ -76,7 +76,7 @@ struct weft_loop {
     weft_slab task_slab;
     weft_arena_pool arenas;
     weft_group root;
-    uint64_t random; /* of selects, without a seed */
+    uint64_t random; /* of weft_loop_draw, without a seed */
     int outside;     /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
     struct weft_poll *poll;
     struct weft_pools *pools;  /* of threads; made when first needed */
@@ -94,6 +94,10 @@ struct weft_loop {
     void *net;                                  /* lib/net's own, made when first needed */
     void (*net_stop)(struct weft_loop *loop);   /* no task is left: closes what was left open */
     void (*net_close)(struct weft_loop *loop);  /* gives it back, after the last handle is closed */
+    void *os;                                   /* lib/os's own, made when first needed */
+    void (*os_stop)(struct weft_loop *loop);    /* no task is left, threads are: closes what was left open */
+    void (*os_close)(struct weft_loop *loop);   /* gives it back, after the last handle is closed */
+    uint64_t supervised;                        /* signals that are the supervisor's: bit n is signal n */
 
     enum weft_log_level log_level;
     weft_log_sink *log_sink;
@@ -121,6 +125,9 @@ static inline void weft_callback_clear(weft_callback *callback)
 {
     weft_list_remove(&callback->link);
 }
+
+/* A random number from 0 to bound - 1: from the seed in test mode, so that a run can be repeated. */
+uint64_t weft_loop_draw(weft_loop *loop, uint64_t bound);
 
 /* The absolute time `d` from now, from a clock read now. */
 weft_duration weft_loop_deadline(weft_loop *loop, weft_duration d);

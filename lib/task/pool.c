@@ -32,14 +32,14 @@ static const weft_duration IDLE_DEFAULT = 10 * WEFT_SECOND;
 enum worker_state { WORKER_FREE, WORKER_ALIVE, WORKER_ENDED };
 
 struct worker {
-    struct weft_pool *pool;
+    struct weft_thread_pool *pool;
     pthread_t thread;
     enum worker_state state;
     const char *job; /* the name of what it does; NULL when idle */
     weft_duration since;
 };
 
-struct weft_pool {
+struct weft_thread_pool {
     weft_loop *loop;
     const char *name;
     weft_offload_limits limits;
@@ -54,7 +54,7 @@ struct weft_pool {
 };
 
 struct weft_pools {
-    struct weft_pool of[WEFT_POOL_KINDS];
+    struct weft_thread_pool of[WEFT_POOL_KINDS];
 };
 
 static _Thread_local const weft_job *job_here;
@@ -79,7 +79,7 @@ static void set_time(struct timespec *ret, weft_duration at)
 }
 
 /* The next job, under the lock; NULL for the thread to end. */
-static weft_job *take_job(struct weft_pool *pool)
+static weft_job *take_job(struct weft_thread_pool *pool)
 {
     struct timespec until;
     set_time(&until, weft_clock_add(weft_clock_monotonic(), pool->limits.idle));
@@ -107,7 +107,7 @@ static void run_job(weft_loop *loop, weft_job *job)
 static void *work(void *arg)
 {
     struct worker *worker = arg;
-    struct weft_pool *pool = worker->pool;
+    struct weft_thread_pool *pool = worker->pool;
     weft_job *job;
     pthread_mutex_lock(&pool->lock);
     while ((job = take_job(pool))) {
@@ -128,7 +128,7 @@ static void *work(void *arg)
 /* ---- starting threads ---- */
 
 /* A slot without a thread that is alive; there is one while fewer are alive than there are slots. */
-static struct worker *find_slot(struct weft_pool *pool)
+static struct worker *find_slot(struct weft_thread_pool *pool)
 {
     struct worker *worker = pool->workers;
     while (worker->state == WORKER_ALIVE)
@@ -159,7 +159,7 @@ static int create_thread(struct worker *worker)
     return -rc;
 }
 
-static int start_worker(struct weft_pool *pool)
+static int start_worker(struct weft_thread_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     struct worker *worker = find_slot(pool);
@@ -196,7 +196,8 @@ static weft_offload_limits default_limits(enum weft_pool_kind kind)
     return (weft_offload_limits){ .threads = threads, .queue = QUEUE_DEFAULT, .idle = IDLE_DEFAULT };
 }
 
-static int open_pool(struct weft_pool *pool, weft_loop *loop, enum weft_pool_kind kind, const weft_offload_limits *limits)
+static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_pool_kind kind,
+                     const weft_offload_limits *limits)
 {
     static const char *const names[] = { "weft-user", "weft-compute", "weft-files", "weft-names" };
     pool->workers = weft_mem_calloc((size_t)limits->threads, sizeof *pool->workers);
@@ -219,13 +220,13 @@ static int open_pool(struct weft_pool *pool, weft_loop *loop, enum weft_pool_kin
 }
 
 /* The pool of that kind, opened with the limits if it was not; NULL when memory is out. */
-static struct weft_pool *find_pool(weft_loop *loop, enum weft_pool_kind kind, const weft_offload_limits *limits)
+static struct weft_thread_pool *find_pool(weft_loop *loop, enum weft_pool_kind kind, const weft_offload_limits *limits)
 {
     if (!loop->pools)
         loop->pools = weft_mem_calloc(1, sizeof *loop->pools);
     if (!loop->pools)
         return NULL;
-    struct weft_pool *pool = &loop->pools->of[kind];
+    struct weft_thread_pool *pool = &loop->pools->of[kind];
     if (pool->workers)
         return pool;
     weft_offload_limits chosen = default_limits(kind);
@@ -268,14 +269,14 @@ static void come_back(void *arg)
 }
 
 /* Those in the queue that no thread is free for. */
-static int count_waiting(const struct weft_pool *pool)
+static int count_waiting(const struct weft_thread_pool *pool)
 {
     return pool->queued - pool->idle - (pool->limits.threads - pool->alive);
 }
 
 static bool unqueue(weft_job *job)
 {
-    struct weft_pool *pool = job->pool;
+    struct weft_thread_pool *pool = job->pool;
     pthread_mutex_lock(&pool->lock);
     bool is_queued = !weft_list_is_empty(&job->link);
     weft_list_remove(&job->link);
@@ -286,7 +287,7 @@ static bool unqueue(weft_job *job)
 
 int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_full)
 {
-    struct weft_pool *pool = find_pool(weft_here, kind, NULL);
+    struct weft_thread_pool *pool = find_pool(weft_here, kind, NULL);
     if (!pool)
         return -ENOMEM;
     job->pool = pool;
@@ -329,7 +330,7 @@ void weft_pool_abandon(weft_job *job)
 
 /* ---- the end ---- */
 
-static void report_hanging(struct weft_pool *pool)
+static void report_hanging(struct weft_thread_pool *pool)
 {
     weft_duration now = weft_clock_monotonic();
     for (int i = 0; i < pool->limits.threads; i++) {
@@ -340,7 +341,7 @@ static void report_hanging(struct weft_pool *pool)
     }
 }
 
-static void await_end(struct weft_pool *pool)
+static void await_end(struct weft_thread_pool *pool)
 {
     weft_duration report_at = weft_clock_add(weft_clock_monotonic(), WEFT_SECOND);
     pthread_mutex_lock(&pool->lock);
@@ -355,7 +356,7 @@ static void await_end(struct weft_pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-static void join_threads(struct weft_pool *pool)
+static void join_threads(struct weft_thread_pool *pool)
 {
     await_end(pool);
     for (int i = 0; i < pool->limits.threads; i++)
@@ -363,7 +364,7 @@ static void join_threads(struct weft_pool *pool)
             pthread_join(pool->workers[i].thread, NULL);
 }
 
-static void close_pool(struct weft_pool *pool)
+static void close_pool(struct weft_thread_pool *pool)
 {
     CHECK(weft_list_is_empty(&pool->queue));
     pthread_mutex_destroy(&pool->lock);
@@ -377,7 +378,7 @@ void weft_pools_close(weft_loop *loop)
     if (!loop->pools)
         return;
     for (int kind = 0; kind < WEFT_POOL_KINDS; kind++) {
-        struct weft_pool *pool = &loop->pools->of[kind];
+        struct weft_thread_pool *pool = &loop->pools->of[kind];
         if (!pool->workers)
             continue;
         pthread_mutex_lock(&pool->lock);

@@ -25,7 +25,7 @@ enum weft_pool_kind {
     WEFT_POOL_KINDS
 };
 
-struct weft_pool;
+struct weft_thread_pool;
 
 /* Embedded in its owner, zeroed but for the first members, and in place until `done` is called or it is withdrawn. */
 typedef struct weft_job {
@@ -35,7 +35,7 @@ typedef struct weft_job {
     void (*done)(struct weft_job *job); /* on the loop's stack, with no task running; may free the job */
     int result;                         /* what fn returned */
     /* the pool's own */
-    struct weft_pool *pool;
+    struct weft_thread_pool *pool;
     weft_list link; /* in its queue until a thread takes it; under the pool's lock */
     bool is_counted;
     atomic_bool is_cut;

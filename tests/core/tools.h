@@ -34,6 +34,15 @@ static inline bool tools_is_sanitizer(void)
 #endif
 }
 
+static inline bool tools_is_ucontext(void)
+{
+#ifdef WEFT_SWITCH_UCONTEXT
+    return true;
+#else
+    return false;
+#endif
+}
+
 /* By how much to divide rounds. */
 static inline uint64_t tools_slowness(void)
 {

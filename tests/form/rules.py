@@ -31,6 +31,8 @@ DOORS = {
     'uv.h': (('lib/task/', 'lib/net/', 'lib/os/'), 4),
     'llhttp.h': (('lib/http/head.c', 'lib/http/chunked.c', 'tests/unit/test_llhttp_strict.c'), 3),
     'llhttp.c': (('lib/http/llhttp_sse42.c',), 1),
+    'elfutils/': (('lib/coro/symbols.c',), 1),
+    'dwarf.h': (('lib/coro/symbols.c',), 1),
     'jansson.h': (('lib/json/',), 2),
     'openssl/': (('lib/crypto/', 'lib/net/tls.c', 'examples/demo/'), 3),
     'wslay/': (('lib/ws/', 'tests/'), 2),

@@ -90,6 +90,8 @@ def link_alone(archive, program, source=ROOT / 'tests' / 'form' / 'lib_alone.c')
     packages = ['libuv', 'jansson']
     if run('pkg-config', '--exists', 'libllhttp').returncode == 0:
         packages.append('libllhttp')
+    if 'dwfl_begin' in output('nm', archive):
+        packages.append('libdw')
     libraries = output('pkg-config', '--libs', *packages).split()
     return run('gcc', '-I', ROOT / 'include', '-D_GNU_SOURCE', source, '-o', program, '-Wl,--whole-archive', archive,
                '-Wl,--no-whole-archive', *libraries, '-pthread')  # fmt: skip

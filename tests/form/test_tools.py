@@ -177,7 +177,7 @@ def run_packages(tmp_path, installed, words):
     return done, log.read_text().splitlines()
 
 
-BUILD = ['gcc', 'libc6-dev', 'meson', 'ninja-build', 'pkg-config', 'libuv1-dev', 'libjansson-dev', 'libssl-dev',
+BUILD = ['gcc', 'libc6-dev', 'meson', 'ninja-build', 'pkg-config', 'libuv1-dev', 'libjansson-dev', 'libdw-dev', 'libssl-dev',
          'node-llhttp']
 
 

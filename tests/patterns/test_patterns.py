@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Each program of examples/patterns ends well, in time, and prints exactly what stands in NAME.txt beside this file, where <N>
-is any number: one that was measured."""
+is any number: one that was measured. What it logs, on standard error, stands in NAME.log, without the folders of source files,
+and with <T> for the time; without that file it logs nothing."""
 
 import os
 import pathlib
@@ -20,14 +21,20 @@ def test_programs_and_texts_belong_together():
 
 
 def agrees(printed, expected):
-    pattern = re.escape(expected).replace('<N>', r'\d+(\.\d+)?')
+    pattern = re.escape(expected).replace('<N>', r'\d+(\.\d+)?').replace('<T>', r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z')
     return re.fullmatch(pattern, printed) is not None
+
+
+def without_folders(text):
+    return re.sub(r'[\w./-]*/(\w+\.[ch]:\d+)', r'\1', text)
 
 
 def test_numbers_and_nothing_else_may_differ():
     assert agrees('1 of 2.5 ms\n', '1 of <N> ms\n')
     assert not agrees('2 of 2.5 ms\n', '1 of <N> ms\n') and not agrees('1 of  ms\n', '1 of <N> ms\n')
     assert not agrees('1\n2\n', '1\n') and not agrees('axb\n', 'a.b\n')
+    assert agrees('2026-11-25T23:03:26.290Z error\n', '<T> error\n') and not agrees('2026-11-25 error\n', '<T> error\n')
+    assert without_folders('in ../a/b.c:7: a/b') == 'in b.c:7: a/b'
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -35,4 +42,6 @@ def test_prints_what_is_expected(name):
     done = subprocess.run([BUILD / 'examples' / 'patterns' / name], capture_output=True, text=True, timeout=10)
     expected = (EXPECTED / (name + '.txt')).read_text()
     assert agrees(done.stdout, expected), done.stdout
-    assert (done.returncode, done.stderr) == (0, '')
+    log = EXPECTED / (name + '.log')
+    assert agrees(without_folders(done.stderr), log.read_text() if log.exists() else ''), done.stderr
+    assert done.returncode == 0

@@ -102,6 +102,9 @@ static const struct row {
       "limit" },
     { WEFT_LIMIT_KEEP_ALIVE_REQUESTS, "keep_alive_requests", OPTIONS(.keep_alive_requests = 1), SENDS(GET("/") GET("/")),
       .status = 200, "limit" },
+    { WEFT_LIMIT_PROXY_TIME, "proxy_timeout", OPTIONS(.proxy_timeout = WEFT_SECOND), SENDS("PROXY TCP4"), .closed = "limit" },
+    { WEFT_LIMIT_PROXY_HEADER, "proxy_header_limit", OPTIONS(.proxy_header_limit = 300),
+      SENDS("\r\n\r\n\0\r\nQUIT\n\x21\x11\x10\x00"), .closed = "limit" },
     { WEFT_LIMIT_WRITE_TIME, "write_timeout", OPTIONS(.write_timeout = WEFT_SECOND), SENDS(GET("/big/20000")),
       .closed = "limit", .reads_not = true },
     { WEFT_LIMIT_OUTPUT, "output_high", OPTIONS(.output_high = 8000), SENDS(GET("/much")), .lasts = WEFT_SECOND, .drip = "",
@@ -153,6 +156,8 @@ static void meet(const struct row *row)
     client c;
     WEFT_CHECK(client_open(&c, server, 4096) == 0);
     weft_log_set_level(WEFT_LOG_DEBUG);
+    if (row->limit == WEFT_LIMIT_PROXY_TIME || row->limit == WEFT_LIMIT_PROXY_HEADER)
+        weft_connection_await_proxy(c.connection);
     if (row->reads_not)
         client_stop(&c);
     client_send(&c, row->in, row->in_size);

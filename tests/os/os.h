@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* What the tests of lib/os share: a folder of their own, plain files in it, and counting descriptors. */
+#ifndef WEFT_TESTS_OS_H
+#define WEFT_TESTS_OS_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <weft/folder.h>
+
+#include "tests/core/core.h"
+
+/* The folder of this program, made by OS_TEST_MAIN. */
+static char os_root[64];
+
+/* root/name; of the last eight calls. */
+static inline const char *os_path(const char *name)
+{
+    static char paths[8][512];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", os_root, name);
+    return path;
+}
+
+static inline void os_put(const char *name, const char *text)
+{
+    FILE *file = fopen(os_path(name), "w");
+    WEFT_CHECK(file && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* The content, or "(missing)"; of the last call. */
+static inline const char *os_get(const char *name)
+{
+    static char text[4096];
+    FILE *file = fopen(os_path(name), "r");
+    if (!file)
+        return "(missing)";
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+static inline bool os_has(const char *name, const char *text)
+{
+    return strcmp(os_get(name), text) == 0;
+}
+
+/* How many names a folder has beside "." and ".."; -1 without one. */
+static inline int os_count(const char *path)
+{
+    DIR *folder = opendir(path);
+    int count = -2;
+    while (folder && readdir(folder))
+        count++;
+    if (folder)
+        closedir(folder);
+    return folder ? count : -1;
+}
+
+/* Open descriptors of this process. */
+static inline int os_descriptors(void)
+{
+    return os_count("/proc/self/fd") - 1;
+}
+
+/* Keeps the whole loop waiting, so that threads get to end what they have begun. */
+static inline void os_block(long milliseconds)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = milliseconds * 1000000 }, NULL);
+}
+
+static inline void os_remove_root(void)
+{
+    char command[192];
+    snprintf(command, sizeof command, "chmod -R u+rwx %s; rm -rf %s", os_root, os_root);
+    if (system(command) != 0)
+        fprintf(stderr, "cannot remove %s\n", os_root);
+}
+
+#define OS_TEST_MAIN(tests)                                                                                                    \
+    int main(int argc, char **argv)                                                                                            \
+    {                                                                                                                          \
+        snprintf(os_root, sizeof os_root, "/tmp/weft-os-XXXXXX");                                                              \
+        if (!mkdtemp(os_root))                                                                                                 \
+            return 2;                                                                                                          \
+        int status = weft_test_main(tests, COUNT(tests), argc, argv);                                                          \
+        os_remove_root();                                                                                                      \
+        return status;                                                                                                         \
+    }
+
+#endif
