@@ -29,7 +29,15 @@ OPERATIONS = {  # of bench/runtime: what it is
     "timeout_unused": "deadline set and cleared",
     "sleep_cut": "sleep cancelled by another task",
     "queue_1": "item through a queue of 1",
+    "queue_10": "item through a queue of 10",
     "queue_64": "item through a queue of 64",
+    "queue_alone": "item put and got by one task",
+    "lock": "lock acquired and released",
+    "semaphore": "semaphore acquired and released",
+    "event": "event set, and an answer by another",
+    "select_4": "item by a select over 4 queues",
+    "generator_step": "a value from a generator's body",
+    "pipeline_step": "a value through range, map, filter",
 }
 FEW, MANY = 1600, 9600  # multiples of 16 and of 64
 

@@ -16,15 +16,23 @@
  *     generator_whole                    a generator made, its first value, its end, and it is closed
  *     pipeline_step                      a value from range, map and filter that lets all through
  *     offload                            a function that does nothing, called in a thread and back, its value copied
- *     queue_1, queue_64                  an item from one task to another through a queue of that capacity
+ *     queue_1, queue_10, queue_64        an item from one task to another through a queue of that capacity
+ *     queue_alone                        an item put and got by one task, so that nobody waits
+ *     lock, semaphore                    one acquired and released that nobody else wants
+ *     event                              a task woken by an event, and its answer by another
+ *     select_4                           an item from a task by a select over four queues
  *
  * Each operation is checked: a figure of something that failed is not printed, and the program ends with status 1.
  * NAME=COUNT does that many operations once and prints nothing: for callgrind, which counts instructions.
  */
+#include <weft/event.h>
 #include <weft/generator.h>
+#include <weft/lock.h>
 #include <weft/log.h>
 #include <weft/offload.h>
 #include <weft/queue.h>
+#include <weft/select.h>
+#include <weft/semaphore.h>
 #include <weft/task.h>
 
 #include <errno.h>
@@ -202,6 +210,129 @@ static int hand_over(const struct measure *m)
     return g.result;
 }
 
+static int queue_alone(const struct measure *m)
+{
+    weft_queue *q = weft_queue_new(sizeof(long), 1);
+    int rc = q ? 0 : -ENOMEM;
+    for (long i = 0, item = -1; i < m->count && rc >= 0; i++) {
+        rc = weft_queue_put(q, &i);
+        if (rc == 0)
+            rc = weft_queue_get(q, &item);
+        if (rc == 1 && item != i)
+            rc = -EIO;
+    }
+    weft_queue_free(q);
+    return rc;
+}
+
+/* ---- lock, semaphore, event, select ---- */
+
+static int locks(const struct measure *m)
+{
+    weft_lock l;
+    weft_lock_init(&l);
+    for (long i = 0; i < m->count; i++) {
+        WEFT_TRY(weft_lock_acquire(&l));
+        weft_lock_release(&l);
+    }
+    weft_lock_close(&l);
+    return 0;
+}
+
+static int semaphores(const struct measure *m)
+{
+    weft_semaphore s;
+    weft_semaphore_init(&s, 1);
+    for (long i = 0; i < m->count; i++) {
+        WEFT_TRY(weft_semaphore_acquire(&s));
+        weft_semaphore_release(&s);
+    }
+    size_t places = weft_semaphore_count(&s);
+    weft_semaphore_close(&s);
+    return places == 1 ? 0 : -EIO;
+}
+
+struct ping {
+    weft_event there, back;
+    long count, answered;
+};
+
+static int answer(void *arg)
+{
+    struct ping *p = arg;
+    for (; p->answered < p->count; p->answered++) {
+        WEFT_TRY(weft_event_wait(&p->there));
+        weft_event_clear(&p->there);
+        weft_event_set(&p->back);
+    }
+    return 0;
+}
+
+static int events(const struct measure *m)
+{
+    struct ping p = { .count = m->count };
+    weft_event_init(&p.there);
+    weft_event_init(&p.back);
+    WEFT_GROUP (g) {
+        weft_go(&g, answer, &p);
+        for (long i = 0; i < m->count; i++) {
+            weft_event_set(&p.there);
+            WEFT_TRY(weft_event_wait(&p.back));
+            weft_event_clear(&p.back);
+        }
+    }
+    weft_event_close(&p.there);
+    weft_event_close(&p.back);
+    return g.result < 0 ? g.result : p.answered == m->count ? 0 : -EIO;
+}
+
+struct sources {
+    weft_queue *queues[4];
+    long count;
+};
+
+static int put_in_turn(void *arg)
+{
+    const struct sources *s = arg;
+    for (long i = 0; i < s->count; i++)
+        WEFT_TRY(weft_queue_put(s->queues[i % 4], &i));
+    return 0;
+}
+
+static int select_all(const struct sources *s)
+{
+    long item = 0, sum = 0;
+    weft_select_case cases[] = {
+        WEFT_ON_GET(s->queues[0], &item),
+        WEFT_ON_GET(s->queues[1], &item),
+        WEFT_ON_GET(s->queues[2], &item),
+        WEFT_ON_GET(s->queues[3], &item),
+    };
+    for (long i = 0; i < s->count; i++) {
+        WEFT_TRY(weft_select(cases, 4));
+        sum += item;
+    }
+    return sum == s->count * (s->count - 1) / 2 ? 0 : -EIO;
+}
+
+static int selects(const struct measure *m)
+{
+    struct sources s = { .count = m->count };
+    int rc = 0;
+    for (int i = 0; i < 4; i++)
+        if (!(s.queues[i] = weft_queue_new(sizeof(long), 1)))
+            rc = -ENOMEM;
+    WEFT_GROUP (g) {
+        if (rc == 0)
+            weft_go(&g, put_in_turn, &s);
+        if (rc == 0)
+            rc = select_all(&s);
+    }
+    for (int i = 0; i < 4; i++)
+        weft_queue_free(s.queues[i]);
+    return rc < 0 ? rc : g.result;
+}
+
 /* ---- memory ---- */
 
 /* Bytes of a line of /proc/self/status that counts kB; 0 when there is none. */
@@ -355,7 +486,13 @@ static const struct measure measures[] = {
     { "pipeline_step", 400000, pipeline_steps, 0, NULL },
     { "offload", 5000, offloads, 0, NULL },
     { "queue_1", 200000, hand_over, 1, NULL },
+    { "queue_10", 200000, hand_over, 10, NULL },
     { "queue_64", 200000, hand_over, 64, NULL },
+    { "queue_alone", 400000, queue_alone, 1, NULL },
+    { "lock", 400000, locks, 0, NULL },
+    { "semaphore", 400000, semaphores, 0, NULL },
+    { "event", 200000, events, 0, NULL },
+    { "select_4", 200000, selects, 4, NULL },
 };
 
 static int run_measure(void *arg)

@@ -32,5 +32,6 @@
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
+#include <weft/ws.h>
 
 #endif

@@ -18,7 +18,7 @@ packages_of() {
     build)
         # Debian 12 has no libllhttp-dev; node-llhttp brings the C sources there.
         printf '%s\n' gcc libc6-dev meson ninja-build 'pkgconf|pkg-config' libuv1-dev libjansson-dev libdw-dev \
-            libssl-dev 'libllhttp-dev|node-llhttp'
+            libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
         printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl valgrind libc6-dbg clang llvm clang-format

@@ -49,6 +49,7 @@ static void set_defaults(struct weft_settings *s)
     *s = (struct weft_settings){
         WEFT_LIMITS(DEFAULT).drain = 15 * WEFT_SECOND,
         .fresh_connection = 5 * WEFT_SECOND,
+        .websocket_drain = 10 * WEFT_SECOND,
         .cancel = 5 * WEFT_SECOND,
         .cleanup = WEFT_CLEANUP_TIME,
         .log_level = WEFT_LOG_INFO,
@@ -190,6 +191,7 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     SET_DURATION(announce);
     SET_DURATION(drain);
     SET_DURATION(fresh_connection);
+    SET_DURATION(websocket_drain);
     SET_DURATION(cancel);
     SET_DURATION(cleanup);
     WEFT_LIMITS(SET_LIMIT)

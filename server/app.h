@@ -37,7 +37,7 @@ struct weft_settings {
     WEFT_LIMITS(WEFT_SETTING_)
     weft_http_limits head;       /* of these, */
     weft_chunked_limits chunked; /* and these */
-    weft_duration announce, drain, fresh_connection, cancel, cleanup;
+    weft_duration announce, drain, fresh_connection, websocket_drain, cancel, cleanup;
     enum weft_log_level log_level;
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer;

@@ -20,7 +20,9 @@ static const uint8_t legal_moves[] = {
     [WEFT_CONNECTION_IDLE] = 1 << WEFT_CONNECTION_HEAD | 1 << WEFT_CONNECTION_HANDLING | 1 << WEFT_CONNECTION_LINGER |
                              1 << WEFT_CONNECTION_CLOSING,
     [WEFT_CONNECTION_HEAD] = 1 << WEFT_CONNECTION_HANDLING | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
-    [WEFT_CONNECTION_HANDLING] = 1 << WEFT_CONNECTION_IDLE | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
+    [WEFT_CONNECTION_HANDLING] = 1 << WEFT_CONNECTION_IDLE | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING |
+                                 1 << WEFT_CONNECTION_UPGRADED,
+    [WEFT_CONNECTION_UPGRADED] = 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
     [WEFT_CONNECTION_LINGER] = 1 << WEFT_CONNECTION_CLOSING,
     [WEFT_CONNECTION_CLOSING] = 0,
 };
@@ -40,7 +42,7 @@ static bool is_over(const weft_connection *c)
 
 static void free_if_unused(weft_connection *c)
 {
-    if (c->transport_closed && !c->task && !c->request)
+    if (c->transport_closed && !c->task && !c->request && !c->is_detached)
         weft_server_free_connection(c->server, c);
 }
 
@@ -61,7 +63,9 @@ void weft_connection_close(weft_connection *c, bool resets)
     weft_input_free(&c->input);
     weft_transport_close(&c->transport, resets);
     weft_connection_weigh(c);
-    if (c->request)
+    if (c->is_detached)
+        c->upgrade->ops->closed(c->upgrade);
+    else if (c->request)
         weft_request_on_gone(c->request);
 }
 
@@ -132,6 +136,12 @@ static void end_request(weft_request *req)
 /* The reply of the present request is made, and its arena still there: what now of the connection? */
 static void after_reply(weft_connection *c, weft_request *req)
 {
+    if (c->is_detached) {
+        c->request = NULL;
+        end_request(req);
+        c->upgrade->ops->released(c->upgrade);
+        return;
+    }
     int64_t left = 0;
     bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
     bool wants_continue = left > 0 && req->head.expects_continue && !req->sent_continue; /* it may come, or not: who knows */
@@ -248,7 +258,7 @@ static weft_request *begin_request(weft_connection *c, size_t head_size)
  * then the connection waits for input or for its peer to read, or it is over. */
 static weft_request *next_request(weft_connection *c)
 {
-    while (!is_over(c)) {
+    while (c->state < WEFT_CONNECTION_UPGRADED) {
         if (c->transport.queued > c->server->app->settings.output_high) { /* goes on when that has been sent */
             weft_connection_meet(c, WEFT_LIMIT_OUTPUT);
             weft_transport_read_stop(&c->transport);
@@ -390,6 +400,8 @@ static void take_input(weft_connection *c, char *data, size_t size)
     }
     if (c->state == WEFT_CONNECTION_HANDLING)
         weft_request_on_input(c->request);
+    else if (c->state == WEFT_CONNECTION_UPGRADED)
+        c->upgrade->ops->input(c->upgrade);
     else
         go_on(c);
 }
@@ -401,6 +413,8 @@ static void take_end(weft_connection *c)
     if (c->state == WEFT_CONNECTION_LINGER) {
         if (c->transport.queued == 0)
             weft_connection_close(c, false);
+    } else if (c->state == WEFT_CONNECTION_UPGRADED) {
+        c->upgrade->ops->input(c->upgrade);
     } else if (c->state != WEFT_CONNECTION_HANDLING) {
         go_on(c);
     } else if (c->request->reply == WEFT_REPLY_STREAM) {
@@ -445,7 +459,8 @@ static void on_input(weft_transport *t, char *data, int64_t size)
         take_input(c, data, (size_t)size);
     else
         take_end(c);
-    if (c->state == WEFT_CONNECTION_HANDLING && c->input.size >= server->app->settings.read_ahead && c->transport.is_reading) {
+    bool is_used = c->state == WEFT_CONNECTION_HANDLING || c->state == WEFT_CONNECTION_UPGRADED;
+    if (is_used && c->input.size >= server->app->settings.read_ahead && c->transport.is_reading) {
         weft_connection_meet(c, WEFT_LIMIT_READ_AHEAD);
         weft_transport_read_stop(&c->transport);
     }
@@ -472,6 +487,8 @@ static void on_drained(weft_transport *t, int error)
             weft_server_set_phase(c->server, c, WEFT_PHASE_LINGER);
     } else if (c->state == WEFT_CONNECTION_HANDLING) {
         weft_request_on_drained(c->request);
+    } else if (c->state == WEFT_CONNECTION_UPGRADED) {
+        c->upgrade->ops->drained(c->upgrade);
     } else {
         go_on(c);
         weft_output_flush(c->server);
@@ -486,6 +503,32 @@ static void on_closed(weft_transport *t)
 }
 
 const weft_transport_events weft_connection_events = { .input = on_input, .drained = on_drained, .closed = on_closed };
+
+/* ---- upgrades ---- */
+
+void weft_connection_detach(weft_connection *c, weft_upgrade *upgrade)
+{
+    weft_output_flush(c->server);
+    if (c->state == WEFT_CONNECTION_HANDLING)
+        set_state(c, WEFT_CONNECTION_UPGRADED);
+    c->must_close = true;
+    weft_callback_clear(&c->again);
+    c->is_detached = true;
+    c->upgrade = upgrade;
+}
+
+void weft_connection_finish(weft_connection *c)
+{
+    if (c->state == WEFT_CONNECTION_UPGRADED)
+        linger(c);
+}
+
+void weft_connection_let_go(weft_connection *c)
+{
+    c->is_detached = false;
+    weft_callback_init(&c->again, serve_again);
+    free_if_unused(c);
+}
 
 /* ---- beginning, and what the server asks ---- */
 
@@ -538,6 +581,8 @@ bool weft_connection_drain(weft_connection *c)
 {
     if (c->state == WEFT_CONNECTION_HANDLING)
         c->must_close = true;
+    else if (c->state == WEFT_CONNECTION_UPGRADED)
+        c->upgrade->ops->stop(c->upgrade);
     else if (c->state == WEFT_CONNECTION_HEAD || (c->state == WEFT_CONNECTION_IDLE && !c->has_served))
         weft_server_set_phase(c->server, c, c->phase); /* its time begins now */
     else if (c->state == WEFT_CONNECTION_IDLE && c->discard > 0)
@@ -564,6 +609,8 @@ void weft_connection_cancel(weft_connection *c)
     if (c->state == WEFT_CONNECTION_HEAD) {
         weft_connection_blame(c, WEFT_END_STOPPED);
         refuse(c, unread(c), 503, "the server stops");
+    } else if (c->state == WEFT_CONNECTION_UPGRADED) {
+        c->upgrade->ops->stop(c->upgrade);
     } else if (c->state == WEFT_CONNECTION_IDLE) {
         leave(c);
     }

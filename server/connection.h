@@ -11,6 +11,9 @@
  *          v time            v                          v                v
  *        CLOSING <──────── LINGER <─────────────────────┘              CLOSING ──> gone
  *
+ * From HANDLING a connection may also go to UPGRADED: its transport and its unread bytes are with another protocol
+ * (weft_connection_detach), which takes it on to LINGER or CLOSING.
+ *
  * IDLE: no unread bytes, or only what is being discarded. HEAD: a part of a head is unread. HANDLING: `request` is set, and a
  * task serves it, begun from the read callback; it goes on with the next request while whole heads are there (pipelining), and
  * ends when there is none. LINGER: everything is said and our direction is shut; input is thrown away until the peer's end, so
@@ -30,8 +33,24 @@ enum weft_connection_state {
     WEFT_CONNECTION_IDLE,
     WEFT_CONNECTION_HEAD,
     WEFT_CONNECTION_HANDLING,
+    WEFT_CONNECTION_UPGRADED,
     WEFT_CONNECTION_LINGER,
     WEFT_CONNECTION_CLOSING,
+};
+
+/* Who has taken a connection over: told what the connection is told, on the loop's stack but where it is said otherwise.
+ * Embedded in its owner. */
+typedef struct weft_upgrade {
+    const struct weft_upgrade_ops *ops;
+} weft_upgrade;
+
+struct weft_upgrade_ops {
+    void (*input)(weft_upgrade *u); /* more is unread, or the peer's direction has ended */
+    void (*drained)(weft_upgrade *u);
+    void (*closed)(weft_upgrade *u);         /* on any stack: the connection is closing, nothing can be sent or read any more */
+    void (*stop)(weft_upgrade *u);           /* the server has begun to drain, or to cancel */
+    void (*sealed)(weft_upgrade *u, int rc); /* in the task: the handler of the request that was upgraded has returned */
+    void (*released)(weft_upgrade *u);       /* and the request is gone */
 };
 
 typedef struct weft_connection {
@@ -49,6 +68,7 @@ typedef struct weft_connection {
     bool is_broken : 1;        /* nothing can be sent any more */
     bool must_close : 1;       /* after the present reply */
     bool has_served : 1;       /* at least one request */
+    bool is_detached : 1;      /* an upgrade uses it */
     bool awaits_proxy : 1;     /* a PROXY header must come first */
     uint16_t requests_left;    /* of the limit, if there is one */
     uint16_t held;             /* KiB of the loop's budget */
@@ -57,10 +77,13 @@ typedef struct weft_connection {
     weft_list timed;           /* in the list of its phase */
     weft_list writing;         /* in the server's list, while output is queued */
     char *client;              /* its address without the port; NULL: not asked for yet, or there is none */
-    weft_callback again;       /* to go on with a request that needs another stack */
-    weft_duration since;       /* when its phase began */
-    weft_duration sent;        /* when queued output last moved, */
-    size_t left_then;          /* and how much of it was left then */
+    union {
+        weft_callback again;   /* to go on with a request that needs another stack */
+        weft_upgrade *upgrade; /* while is_detached */
+    };
+    weft_duration since; /* when its phase began */
+    weft_duration sent;  /* when queued output last moved, */
+    size_t left_then;    /* and how much of it was left then */
 } weft_connection;
 
 /* 10,000 idle ones are to cost 512 bytes each at most, libuv's table of descriptors and what a chunk of them wastes included.
@@ -100,6 +123,16 @@ void weft_connection_weigh(weft_connection *c);
 /* Ends it at once; `resets` with a reset. Its request, if any, is cancelled. */
 void weft_connection_close(weft_connection *c, bool resets);
 
+/* In the task that handles its request, whose reply says so: `upgrade` has the transport and the input from now on, until it
+ * lets go. What the reply put into the output buffer is sent first. */
+void weft_connection_detach(weft_connection *c, weft_upgrade *upgrade);
+
+/* The upgrade has said all: ends our direction and waits for the peer's end, in its stead. */
+void weft_connection_finish(weft_connection *c);
+
+/* The upgrade does not use it any more; it may be gone afterwards. */
+void weft_connection_let_go(weft_connection *c);
+
 /* The server drains: the present request, or the first, is its last. True if it is idle: then it is to be put into
  * WEFT_PHASE_LEAVING. */
 bool weft_connection_drain(weft_connection *c);
@@ -136,6 +169,9 @@ void weft_output_take(weft_connection *c, size_t size);
 
 /* Any bytes: copied into the buffer if they fit well, else sent behind it. */
 void weft_output_write(weft_connection *c, const void *data, size_t size);
+
+/* Output has been queued by other means: watches that it moves. */
+void weft_output_watch(weft_connection *c);
 
 /* Sends what is in the buffer, whoever owns it. */
 void weft_output_flush(weft_server *server);

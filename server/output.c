@@ -30,6 +30,11 @@ static void note_sent(weft_connection *c, int error)
     weft_server_sweep_by(server, weft_clock_add(c->sent, server->app->settings.write_timeout));
 }
 
+void weft_output_watch(weft_connection *c)
+{
+    note_sent(c, 0);
+}
+
 static void send(weft_connection *c, const struct iovec *parts, int count)
 {
     if (c->is_broken || c->state == WEFT_CONNECTION_CLOSING)

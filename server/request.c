@@ -167,7 +167,12 @@ static void seal(weft_request *req, int rc)
         weft_count(&server->counts.drained);
     if (req->reply == WEFT_REPLY_STREAM && !weft_reply_end_stream(req, rc))
         cut(req);
+    bool is_upgraded = req->connection->is_detached;
+    if (is_upgraded)
+        req->connection->upgrade->ops->sealed(req->connection->upgrade, rc);
     if (req->reply != WEFT_REPLY_NONE) {
+        if (is_upgraded && (rc == WEFT_ECLOSED || rc == WEFT_EPROTOCOL))
+            return; /* the peer's doing */
         if (rc < 0 && rc != WEFT_ECANCELED && rc != WEFT_EGONE)
             weft_log(WEFT_LOG_ERROR, "%s %s: after its reply: %s", req->head.method, req->path,
                      *weft_error_trail() ? weft_error_trail() : weft_strerror(rc));

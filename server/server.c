@@ -12,6 +12,7 @@
 #include "lib/base/memory.h"
 #include "lib/task/supervisor.h"
 #include "server/connection.h"
+#include "server/session.h"
 
 enum {
     CONNECTIONS_PER_CHUNK = 64,
@@ -384,16 +385,32 @@ void weft_server_cut(weft_server *server)
     }
 }
 
+/* Upgraded connections may need tasks to end: closed first, so that these are joined with the others. */
+static void close_upgraded(weft_server *server)
+{
+    weft_list all;
+    weft_list *node;
+    weft_list_move(&all, &server->connections);
+    while ((node = weft_list_shift(&all))) {
+        weft_connection *c = CONTAINER_OF(node, weft_connection, all);
+        weft_list_append(&server->connections, node);
+        if (c->state == WEFT_CONNECTION_UPGRADED)
+            weft_connection_close(c, true);
+    }
+}
+
 void weft_server_close(weft_server *server)
 {
     weft_loop *loop = server->loop;
     close_listeners(server);
+    close_upgraded(server);
     weft_group_cancel(&server->requests);
     weft_group_join(&server->requests);
     weft_server_stop(server, WEFT_CANCELLING);
     weft_server_cut(server);
     weft_server_wait(server, "end of the connections", true, WEFT_NO_LIMIT); /* closed events come in the next turns */
     weft_timer_clear(&server->sweep);
+    weft_ws_hall_close(server);
     loop->after_task = NULL;
     loop->server = NULL;
     weft_slab_close(&server->connection_slab);

@@ -67,6 +67,7 @@ typedef struct weft_server {
     struct weft_stop_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
     struct weft_server_counts counts;
     struct weft_supervisor *supervisor;
+    struct weft_ws_hall *hall;          /* what WebSockets share; NULL before the first */
     struct weft_access_log *access_log; /* NULL: off */
     uint64_t random;                    /* jitter */
     char output[WEFT_OUTPUT_SIZE];

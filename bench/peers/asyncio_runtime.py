@@ -67,6 +67,68 @@ async def handing_over(capacity, count):
     await task
 
 
+async def queue_alone(count):
+    queue = asyncio.Queue(1)
+    for i in range(count):
+        await queue.put(i)
+        await queue.get()
+
+
+async def holding(count, what):
+    for _ in range(count):
+        async with what:
+            pass
+
+
+async def events(count):
+    there, back = asyncio.Event(), asyncio.Event()
+
+    async def answer():
+        for _ in range(count):
+            await there.wait()
+            there.clear()
+            back.set()
+    task = asyncio.create_task(answer())
+    for _ in range(count):
+        there.set()
+        await back.wait()
+        back.clear()
+    await task
+
+
+async def selects(count):
+    queues = [asyncio.Queue(1) for _ in range(4)]
+
+    async def put():
+        for i in range(count):
+            await queues[i % 4].put(i)
+    task = asyncio.create_task(put())
+    gets = {asyncio.create_task(queue.get()): queue for queue in queues}
+    taken = 0
+    while taken < count:
+        done, _ = await asyncio.wait(gets, return_when=asyncio.FIRST_COMPLETED)
+        for get in done:
+            taken += 1
+            queue = gets.pop(get)
+            gets[asyncio.create_task(queue.get())] = queue
+    await task
+    for get in gets:
+        get.cancel()
+
+
+async def generating(count):
+    async def count_up():
+        for i in range(count):
+            yield i
+    async for _ in count_up():
+        pass
+
+
+async def offloading(count):
+    for i in range(count):
+        await asyncio.to_thread(int, i)
+
+
 def resident_bytes():
     with open("/proc/self/statm", encoding="ascii") as f:
         return int(f.read().split()[1]) * resource.getpagesize()
@@ -100,7 +162,15 @@ async def main():
         await report("timeout_unused", 10000, timeouts_unused, 10000)
     await report("sleep_cut", 5000, sleeps_cut, 5000)
     await report("queue_1", 10000, handing_over, 1, 10000)
+    await report("queue_10", 10000, handing_over, 10, 10000)
     await report("queue_64", 10000, handing_over, 64, 10000)
+    await report("queue_alone", 20000, queue_alone, 20000)
+    await report("lock", 20000, holding, 20000, asyncio.Lock())
+    await report("semaphore", 20000, holding, 20000, asyncio.Semaphore(1))
+    await report("event", 10000, events, 10000)
+    await report("select_4", 4000, selects, 4000)
+    await report("generator_step", 40000, generating, 40000)
+    await report("offload", 1000, offloading, 1000)
     await parked(50000)
 
 

@@ -68,6 +68,103 @@ func handOver(capacity, count int) {
 	}
 }
 
+func queueAlone(count int) {
+	queue := make(chan int, 1)
+	for i := 0; i < count; i++ {
+		queue <- i
+		<-queue
+	}
+}
+
+func locks(count int) {
+	var lock sync.Mutex
+	for i := 0; i < count; i++ {
+		lock.Lock()
+		lock.Unlock()
+	}
+}
+
+// A semaphore is a channel in Go.
+func semaphores(count int) {
+	places := make(chan struct{}, 1)
+	for i := 0; i < count; i++ {
+		places <- struct{}{}
+		<-places
+	}
+}
+
+// There is no event in Go: a channel without a buffer wakes one.
+func events(count int) {
+	there, back := make(chan struct{}), make(chan struct{})
+	go func() {
+		for range there {
+			back <- struct{}{}
+		}
+	}()
+	for i := 0; i < count; i++ {
+		there <- struct{}{}
+		<-back
+	}
+	close(there)
+}
+
+func selects(count int) {
+	var queues [4]chan int
+	for i := range queues {
+		queues[i] = make(chan int, 1)
+	}
+	go func() {
+		for i := 0; i < count; i++ {
+			queues[i%4] <- i
+		}
+	}()
+	sum := 0
+	for i := 0; i < count; i++ {
+		select {
+		case n := <-queues[0]:
+			sum += n
+		case n := <-queues[1]:
+			sum += n
+		case n := <-queues[2]:
+			sum += n
+		case n := <-queues[3]:
+			sum += n
+		}
+	}
+	if sum != count*(count-1)/2 {
+		panic("items are lost")
+	}
+}
+
+// A generator is a goroutine behind a channel without a buffer.
+func generatorSteps(count int) {
+	values := make(chan int)
+	go func() {
+		for i := 0; i < count; i++ {
+			values <- i
+		}
+		close(values)
+	}()
+	for range values {
+	}
+}
+
+// A call in a thread of its own and back.
+func offloads(count int) {
+	calls, results := make(chan int), make(chan int)
+	go func() {
+		runtime.LockOSThread()
+		for n := range calls {
+			results <- n + 1
+		}
+	}()
+	for i := 0; i < count; i++ {
+		calls <- i
+		<-results
+	}
+	close(calls)
+}
+
 func timeoutsUnused(count int) {
 	for i := 0; i < count; i++ {
 		_, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -131,6 +228,14 @@ func main() {
 	report("timeout_unused", 100000, func() { timeoutsUnused(100000) })
 	report("sleep_cut", 100000, func() { sleepsCut(100000) })
 	report("queue_1", 100000, func() { handOver(1, 100000) })
+	report("queue_10", 100000, func() { handOver(10, 100000) })
 	report("queue_64", 100000, func() { handOver(64, 100000) })
+	report("queue_alone", 200000, func() { queueAlone(200000) })
+	report("lock", 400000, func() { locks(400000) })
+	report("semaphore", 200000, func() { semaphores(200000) })
+	report("event", 100000, func() { events(100000) })
+	report("select_4", 100000, func() { selects(100000) })
+	report("generator_step", 100000, func() { generatorSteps(100000) })
+	report("offload", 5000, func() { offloads(5000) })
 	parked(200000)
 }

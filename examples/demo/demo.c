@@ -121,6 +121,18 @@ static int upload(weft_request *req)
     return weft_reply_json(req, 200, "{s:I, s:s}", "length", (long long)total, "sha256", hex);
 }
 
+/* Each message comes back as it is. */
+static int ws_echo(weft_request *req)
+{
+    weft_ws *ws;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0)
+        WEFT_TRY(weft_ws_send(ws, &msg));
+    return rc;
+}
+
 static int healthz(weft_request *req)
 {
     return weft_reply_text(req, 200, "ok\n");
@@ -145,6 +157,7 @@ int main(int argc, char **argv)
     weft_get(app, "/stream", stream);
     weft_get(app, "/download/{size}", download);
     weft_post(app, "/upload", upload, .body_limit = WEFT_NO_LIMIT);
+    weft_get(app, "/ws/echo", ws_echo);
     weft_get(app, "/healthz", healthz);
     weft_get(app, "/readyz", readyz);
     return weft_app_main(app, argc, argv);

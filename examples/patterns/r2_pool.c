@@ -51,8 +51,8 @@ static int run(void *unused)
     WEFT_TRY(weft_pool_acquire(pool, &a));
     WEFT_TRY(weft_pool_acquire(pool, &b));
     printf("a third: %s\n", weft_strerror(weft_pool_acquire(pool, &c)));
-    weft_pool_release(pool, a);
     weft_pool_release(pool, b);
+    weft_pool_release(pool, a);
     return weft_pool_close(pool);
 }
 

@@ -136,6 +136,7 @@ typedef struct weft_app_options {
     weft_duration announce;           /* stopping: how long weft_stopping() is true before the door is closed (0) */
     weft_duration drain;              /* stopping: how long requests in flight may take (15 s) */
     weft_duration fresh_connection;   /* stopping: for the one request of a connection that was just accepted (5 s) */
+    weft_duration websocket_drain;    /* stopping: for WebSockets to answer our close, within drain (10 s) */
     weft_duration cancel;             /* stopping: after that, for tasks to end once cancelled (5 s) */
     weft_duration cleanup;            /* stopping: how long shields hold then (3 s) */
     weft_duration request_timeout;    /* the routes' default (300 s) */

@@ -306,7 +306,7 @@ int weft_generator_step(weft_generator *g, void *value, size_t size)
 
 int weft_generator_next_(weft_generator *g, void *value, size_t size)
 {
-    int rc = weft_wait_check("next of a generator");
+    int rc = weft_wait_begin("next of a generator");
     return LIKELY(rc == 0) ? step(g, value, size) : rc;
 }
 
@@ -444,7 +444,7 @@ int weft_generator_yield_from(weft_generator *g, weft_generator *other)
 
 bool weft_each_next_(weft_each_ *each, void *value, size_t size)
 {
-    int rc = weft_wait_check("next of a generator");
+    int rc = weft_wait_begin("next of a generator");
     if (LIKELY(rc == 0))
         rc = step(each->generator, value, size);
     each->error = rc < 0 ? rc : 0;

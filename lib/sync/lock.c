@@ -107,7 +107,7 @@ static int wait_for_lock(weft_lock *l, struct lock_own *own, const void *place)
 int weft_lock_acquire(weft_lock *l)
 {
     struct lock_own *own = own_of(l);
-    int rc = weft_wait_check("lock");
+    int rc = weft_wait_begin("lock");
     if (rc < 0)
         return rc;
     if (UNLIKELY(own->owner))

@@ -89,16 +89,21 @@ void weft_queue_close(weft_queue *q)
     weft_waiter_serve_all(&q->getters, 0);
 }
 
-int weft_queue_try_put_(weft_queue *q, const void *item, size_t item_size)
+/* Each of these is one call without another in it when nobody waits: to put and get an item took 219 instructions, and takes
+ * 118.
+ */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE int put_now(weft_queue *q, const void *item, size_t item_size)
 {
     IS_A(q, QUEUE_MAGIC);
-    if (item_size != q->store.item_size)
+    if (UNLIKELY(item_size != q->store.item_size))
         return -EINVAL;
-    if (q->is_closed)
+    if (UNLIKELY(q->is_closed))
         return WEFT_ECLOSED;
     weft_waiter *getter = weft_waiter_first(&q->getters);
     if (getter) {
-        memcpy(getter->item, item, item_size);
+        weft_store_copy(getter->item, item, item_size);
         weft_waiter_serve(getter, 1);
     } else if (q->store.count < q->store.capacity) {
         weft_store_push(&q->store, item);
@@ -109,10 +114,10 @@ int weft_queue_try_put_(weft_queue *q, const void *item, size_t item_size)
     return 0;
 }
 
-int weft_queue_try_get_(weft_queue *q, void *item, size_t item_size)
+INLINE int get_now(weft_queue *q, void *item, size_t item_size)
 {
     IS_A(q, QUEUE_MAGIC);
-    if (item_size != q->store.item_size)
+    if (UNLIKELY(item_size != q->store.item_size))
         return -EINVAL;
     if (q->store.count == 0)
         return q->is_closed ? 0 : -EAGAIN;
@@ -126,28 +131,46 @@ int weft_queue_try_get_(weft_queue *q, void *item, size_t item_size)
     return 1;
 }
 
-int weft_queue_put_(weft_queue *q, const void *item, size_t item_size)
+static __attribute__((noinline)) int wait_to_put(weft_queue *q, const void *item, const void *place)
 {
-    int rc = weft_wait_check("queue put");
-    if (rc == 0)
-        rc = weft_queue_try_put_(q, item, item_size);
-    if (rc != -EAGAIN)
-        return rc;
     struct weft_waiting putter = WEFT_WAITING("queue put", q);
+    putter.wait.place = place;
     putter.waiter.item = (void *)(uintptr_t)item;
     return weft_waiting_park(&putter, &q->putters);
 }
 
-int weft_queue_get_(weft_queue *q, void *item, size_t item_size)
+static __attribute__((noinline)) int wait_to_get(weft_queue *q, void *item, const void *place)
 {
-    int rc = weft_wait_check("queue get");
-    if (rc == 0)
-        rc = weft_queue_try_get_(q, item, item_size);
-    if (rc != -EAGAIN)
-        return rc;
     struct weft_waiting getter = WEFT_WAITING("queue get", q);
+    getter.wait.place = place;
     getter.waiter.item = item;
     return weft_waiting_park(&getter, &q->getters);
+}
+
+int weft_queue_try_put_(weft_queue *q, const void *item, size_t item_size)
+{
+    return put_now(q, item, item_size);
+}
+
+int weft_queue_try_get_(weft_queue *q, void *item, size_t item_size)
+{
+    return get_now(q, item, item_size);
+}
+
+int weft_queue_put_(weft_queue *q, const void *item, size_t item_size)
+{
+    int rc = weft_wait_begin("queue put");
+    if (LIKELY(rc == 0))
+        rc = put_now(q, item, item_size);
+    return LIKELY(rc != -EAGAIN) ? rc : wait_to_put(q, item, __builtin_return_address(0));
+}
+
+int weft_queue_get_(weft_queue *q, void *item, size_t item_size)
+{
+    int rc = weft_wait_begin("queue get");
+    if (LIKELY(rc == 0))
+        rc = get_now(q, item, item_size);
+    return LIKELY(rc != -EAGAIN) ? rc : wait_to_get(q, item, __builtin_return_address(0));
 }
 
 size_t weft_queue_count(const weft_queue *q)

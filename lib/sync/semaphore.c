@@ -49,7 +49,7 @@ int weft_semaphore_try_acquire(weft_semaphore *s)
 int weft_semaphore_acquire(weft_semaphore *s)
 {
     struct semaphore_own *own = own_of(s);
-    int rc = weft_wait_check("semaphore");
+    int rc = weft_wait_begin("semaphore");
     if (rc < 0)
         return rc;
     if (own->count > 0) {

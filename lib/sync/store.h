@@ -46,6 +46,15 @@ void weft_store_init(struct weft_store *store, enum weft_store_kind kind, size_t
 void weft_store_push_other(struct weft_store *store, const void *item);
 void weft_store_pop_other(struct weft_store *store, void *item);
 
+/* Most items are a word: one instruction, not a call. */
+static inline void weft_store_copy(void *to, const void *from, size_t size)
+{
+    if (LIKELY(size == sizeof(void *)))
+        memcpy(to, from, sizeof(void *));
+    else
+        memcpy(to, from, size);
+}
+
 /* Copies an item in; there must be a place. */
 static inline void weft_store_push(struct weft_store *store, const void *item)
 {
@@ -56,7 +65,7 @@ static inline void weft_store_push(struct weft_store *store, const void *item)
     size_t at = store->first + store->count++;
     if (at >= store->capacity)
         at -= store->capacity;
-    memcpy(store->items + at * store->item_size, item, store->item_size);
+    weft_store_copy(store->items + at * store->item_size, item, store->item_size);
 }
 
 /* Copies the next item out; there must be one. */
@@ -66,7 +75,7 @@ static inline void weft_store_pop(struct weft_store *store, void *item)
         weft_store_pop_other(store, item);
         return;
     }
-    memcpy(item, store->items + store->first * store->item_size, store->item_size);
+    weft_store_copy(item, store->items + store->first * store->item_size, store->item_size);
     if (++store->first == store->capacity)
         store->first = 0;
     store->count--;

@@ -158,6 +158,15 @@ static inline weft_group *weft_scope_group(weft_scope *s)
     return weft_scope_own(s)->is_group ? CONTAINER_OF(s, weft_group, scope) : NULL;
 }
 
+/* weft_wait_check with its usual case in the caller: for calls that are over in less than the check would take as a call. */
+static inline int weft_wait_begin(const char *what)
+{
+    const weft_loop *loop = weft_here;
+    if (LIKELY(loop && loop->current && !loop->on_loop_stack && !loop->test && !loop->current->reason))
+        return 0;
+    return weft_wait_check(what);
+}
+
 void weft_task_set_state(weft_task *t, enum weft_task_state state);
 
 /* ---- scopes (scope.c) ---- */

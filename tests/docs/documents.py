@@ -3,7 +3,7 @@
 
 A mark is an HTML comment in the line above a block; readers do not see it. It says what the block must agree with:
 
-    <!-- from FILE -->              C that stands in FILE, word for word, in whole lines
+    <!-- from FILE -->              C, or Python, that stands in FILE, word for word, in whole lines; "…" is for lines left out
     <!-- output of PROGRAM ... -->  what build/PROGRAM prints with these arguments (", SIGSEGV" at the end: dying of it)
     <!-- serve PROGRAM ... -->      a session with curl; PROGRAM serves all such blocks of the document, in their order
     <!-- report of PROGRAM -->      the last line of a server's log, whatever its numbers
@@ -50,8 +50,15 @@ def quoted(text):
 
 
 def stands_in(text, source):
-    """Does the text stand in the source in whole lines?"""
-    return ('\n' + text) in ('\n' + source)
+    """Does the text stand in the source in whole lines, its pieces between lines of "…" in their order?"""
+    source = '\n' + source
+    at = 0
+    for piece in re.split('^[ ]*…\n', text, flags=re.MULTILINE):
+        found = source.find('\n' + piece, at)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
 
 
 def even(text):

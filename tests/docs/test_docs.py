@@ -20,7 +20,8 @@ SANITIZER = os.environ.get('WEFT_SANITIZER', 'none')
 PATHS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
 BLOCKS = [(name, block) for name, text in TEXTS.items() for block in documents.blocks(text)]
-CHECKED = {'c': 'from', 'text': ('output of', 'report of'), 'console': 'serve'}  # the marks of each kind of block
+# The marks of each kind of block.
+CHECKED = {'c': 'from', 'python': 'from', 'text': ('output of', 'report of'), 'console': 'serve'}
 
 
 def place(name, block):
@@ -62,6 +63,16 @@ def test_each_program_is_shown(folder):
         assert 'from %s.c' % program in marks, '%s.c is not shown' % program
         ran = [mark for mark in marks if mark and re.match('(output of|serve) %s( |$)' % program, mark)]
         assert ran, 'nothing shows what %s does' % program
+
+
+def test_each_pair_of_programs_is_shown():
+    marks = {block.mark for _, block in [each for each in BLOCKS if each[0] == 'docs/asyncio.md']}
+    twins = sorted((ROOT / 'examples' / 'patterns').glob('*.py'))
+    assert twins
+    for path in twins:
+        assert path.with_suffix('.c').exists(), path
+        for suffix in ('.py', '.c'):
+            assert 'from examples/patterns/' + path.stem + suffix in marks, '%s%s is not shown' % (path.stem, suffix)
 
 
 @pytest.mark.parametrize('name, block, command', marked('output of'))
@@ -197,9 +208,9 @@ def test_calls_that_are_named(name):
 def test_messages_of_misuse():
     sources = [path.read_text() for room in ('lib', 'server') for path in sorted((ROOT / room).glob('**/*.c'))]
     patterns = documents.misuse_messages(sources)
-    rows = [row for row in re.findall(r'^\| `([^`]*)` \|.*\|$', TEXTS['docs/runtime.md'].split('| message |')[1], re.MULTILINE)]
-    messages = rows[:next(i for i, row in enumerate(rows) if row.startswith('asyncio.'))]
-    assert len(messages) > 5
+    tables = [TEXTS[name].split('| message |')[1] for name in ('docs/runtime.md', 'docs/coordination.md')]
+    messages = [message for table in tables for message in re.findall(r'^\| `([^`]*)` \|.*\|$', table, re.MULTILINE)]
+    assert len(messages) > 12
     wrong = [message for message in messages if not any(pattern.fullmatch(message) for pattern in patterns)]
     assert not wrong
 
@@ -278,6 +289,7 @@ def test_blocks_are_read():
 
 @pytest.mark.parametrize('text, expected', [
     ('int b;\n', True), ('int a;\nint b;\n', True), ('nt b;\n', False), ('int  b;\n', False), ('int b;\nint a;\n', False),
+    ('int a;\n…\nint c;\n', True), ('int c;\n…\nint a;\n', False), ('int a;\n…\nint a;\n', False), ('…\nint d;\n', False),
 ])  # fmt: skip
 def test_a_changed_block_is_found(text, expected):
     assert documents.stands_in(text, 'int a;\nint b;\nint c;\n') == expected

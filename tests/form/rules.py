@@ -34,6 +34,7 @@ DOORS = {
     'elfutils/': (('lib/coro/symbols.c',), 1),
     'dwarf.h': (('lib/coro/symbols.c',), 1),
     'jansson.h': (('lib/json/',), 2),
+    'zlib.h': (('lib/codec/', 'tests/'), 3),
     'openssl/': (('lib/crypto/', 'lib/net/tls.c', 'examples/demo/'), 3),
     'wslay/': (('lib/ws/', 'tests/'), 2),
     'curl/': (('lib/client/',), 2),

@@ -93,6 +93,8 @@ def link_alone(archive, program, source=ROOT / 'tests' / 'form' / 'lib_alone.c')
     if 'dwfl_begin' in output('nm', archive):
         packages.append('libdw')
     libraries = output('pkg-config', '--libs', *packages).split()
+    # What WebSockets need, where they are built in: wslay has no .pc file.
+    libraries += ['-Wl,--as-needed', '-lwslay', '-lcrypto', '-lz']
     return run('gcc', '-I', ROOT / 'include', '-D_GNU_SOURCE', source, '-o', program, '-Wl,--whole-archive', archive,
                '-Wl,--no-whole-archive', *libraries, '-pthread')  # fmt: skip
 

@@ -178,7 +178,7 @@ def run_packages(tmp_path, installed, words):
 
 
 BUILD = ['gcc', 'libc6-dev', 'meson', 'ninja-build', 'pkg-config', 'libuv1-dev', 'libjansson-dev', 'libdw-dev', 'libssl-dev',
-         'node-llhttp']
+         'libwslay-dev', 'zlib1g-dev', 'node-llhttp']
 
 
 def test_nothing_is_installed_when_nothing_is_missing(tmp_path):

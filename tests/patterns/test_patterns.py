@@ -3,10 +3,12 @@
 is any number: one that was measured. What it logs, on standard error, stands in NAME.log, without the folders of source files,
 and with <T> for the time; without that file it logs nothing."""
 
+import json
 import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +47,40 @@ def test_prints_what_is_expected(name):
     log = EXPECTED / (name + '.log')
     assert agrees(without_folders(done.stderr), log.read_text() if log.exists() else ''), done.stderr
     assert done.returncode == 0
+
+
+# ---- and so do their twins, the same programs for Python's asyncio ----
+
+TWINS = sorted(path.stem for path in (ROOT / 'examples' / 'patterns').glob('*.py'))
+NOT_RUN = {'r5_parallel'}  # it takes Python half a minute
+IN_ANY_ORDER = {'t5_first_error'}  # TaskGroup cancels its tasks in the order of a set
+
+
+@pytest.fixture(scope='module', autouse=True)
+def twins(tmp_path_factory):
+    """All in one process, which imports asyncio once, and beside the other tests: they mostly sleep."""
+    paths = [str(ROOT / 'examples' / 'patterns' / (name + '.py')) for name in TWINS if name not in NOT_RUN]
+    printed = tmp_path_factory.mktemp('twins') / 'printed.json'
+    with printed.open('w') as file:
+        process = subprocess.Popen([sys.executable, EXPECTED / 'run_twins.py', *paths], stdout=file, stderr=subprocess.DEVNULL)
+    yield process, printed
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope='module')
+def printed_by_twins(twins):
+    process, printed = twins
+    assert process.wait(timeout=100) == 0
+    return json.loads(printed.read_text())
+
+
+@pytest.mark.parametrize('name', TWINS)
+def test_twin_prints_the_same(name, printed_by_twins):
+    if name in NOT_RUN:
+        compile((ROOT / 'examples' / 'patterns' / (name + '.py')).read_text(), name, 'exec')
+        return
+    expected, printed = (EXPECTED / (name + '.txt')).read_text(), printed_by_twins[name]
+    if name in IN_ANY_ORDER:
+        expected, printed = (''.join(sorted(text.splitlines(True))) for text in (expected, printed))
+    assert agrees(printed, expected), printed

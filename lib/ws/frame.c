@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * What wslay is given lies in a context's `header` and `payload` parts; it copies them into its buffer by on_want, and hands
+ * out what it has recognised in chunks of at most that buffer. All that is fed is taken out in the same call, so a context
+ * between two calls holds a place in a frame, and no bytes.
+ *
+ * A context is clean when its frame is whole: then it expects a header again. After an error, or in the middle of a frame, it
+ * is freed and made anew (55 ns).
+ */
+#include "lib/ws/frame.h"
+
+#include <errno.h>
+#include <string.h>
+#include <wslay/wslay.h>
+
+#include <weft/error.h>
+
+#include "lib/base/check.h"
+#include "lib/base/memory.h"
+
+enum { CONTEXTS_KEPT = 64 };
+
+struct part {
+    const char *data;
+    size_t size;
+};
+
+struct weft_ws_context {
+    weft_ws_context *next; /* in the pool */
+    wslay_frame_context_ptr wslay;
+    struct part header, payload; /* what wslay may take */
+    char header_bytes[WEFT_WS_HEADER_MAX];
+    uint8_t sent_size; /* of the header that wslay has made */
+};
+
+/* ---- headers ---- */
+
+static uint64_t read_number(const char *data, int size)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < size; i++)
+        n = n << 8 | (unsigned char)data[i];
+    return n;
+}
+
+static int refuse(const char *words, const char **ret_words)
+{
+    *ret_words = words;
+    return WEFT_EPROTOCOL;
+}
+
+/* The first byte: FIN, RSV and the opcode. */
+static const char *judge_first(unsigned char byte, bool may_compress)
+{
+    unsigned opcode = byte & 0x0f;
+    if (byte & 0x30)
+        return "a reserved bit is set";
+    if (opcode > WEFT_WS_PONG || (opcode > WEFT_WS_BINARY && opcode < WEFT_WS_CLOSE))
+        return "an unknown opcode";
+    if ((byte & 0x40) && (!may_compress || opcode == WEFT_WS_CONTINUATION || opcode >= WEFT_WS_CLOSE))
+        return "a frame is marked as compressed that may not be";
+    if (opcode >= WEFT_WS_CLOSE && !(byte & 0x80))
+        return "a control frame in fragments";
+    return NULL;
+}
+
+/* The second one: the mask bit and the short length. */
+static const char *judge_second(unsigned char first, unsigned char second, enum weft_ws_role role)
+{
+    if (!!(second & 0x80) != (role == WEFT_WS_SERVER))
+        return role == WEFT_WS_SERVER ? "a frame without a mask" : "a server's frame with a mask";
+    if ((first & 0x0f) >= WEFT_WS_CLOSE && (second & 0x7f) > WEFT_WS_CONTROL_MAX)
+        return "a control frame of more than 125 bytes";
+    return NULL;
+}
+
+int weft_ws_frame_read(weft_ws_frame *frame, enum weft_ws_role role, bool may_compress, const char *data, size_t size,
+                       const char **ret_words)
+{
+    if (size == 0)
+        return 0;
+    unsigned char first = (unsigned char)data[0];
+    const char *words = judge_first(first, may_compress);
+    if (words || size == 1)
+        return words ? refuse(words, ret_words) : 0;
+    unsigned char second = (unsigned char)data[1];
+    words = judge_second(first, second, role);
+    if (words)
+        return refuse(words, ret_words);
+    int more = (second & 0x7f) == 126 ? 2 : (second & 0x7f) == 127 ? 8 : 0;
+    if (more == 8 && size > 2 && (data[2] & 0x80))
+        return refuse("a length of more than 63 bits", ret_words);
+    if (size < 2 + (size_t)more)
+        return 0;
+    uint64_t length = more ? read_number(data + 2, more) : second & 0x7f;
+    if ((more == 2 && length < 126) || (more == 8 && length <= 0xffff))
+        return refuse("a length in more bytes than it needs", ret_words);
+    bool is_masked = second & 0x80;
+    size_t header_size = 2 + (size_t)more + (is_masked ? 4 : 0);
+    if (size < header_size)
+        return 0;
+    *frame = (weft_ws_frame){
+        .size = length,
+        .opcode = first & 0x0f,
+        .header_size = (uint8_t)header_size,
+        .is_final = first & 0x80,
+        .is_compressed = first & 0x40,
+        .is_masked = is_masked,
+    };
+    if (is_masked)
+        memcpy(frame->key, data + 2 + more, 4);
+    return 1;
+}
+
+/* ---- masking ---- */
+
+void weft_ws_mask(char *out, const char *in, size_t size, const uint8_t key[4], uint64_t at)
+{
+    unsigned char turned[8];
+    for (unsigned i = 0; i < 8; i++)
+        turned[i] = key[(at + i) & 3];
+    uint64_t mask;
+    memcpy(&mask, turned, 8);
+    size_t i = 0;
+    for (; size - i >= 8; i += 8) {
+        uint64_t word;
+        memcpy(&word, in + i, 8);
+        word ^= mask;
+        memcpy(out + i, &word, 8);
+    }
+    for (; i < size; i++)
+        out[i] = (char)(in[i] ^ turned[i & 7]);
+}
+
+/* ---- contexts ---- */
+
+static size_t take_part(struct part *part, uint8_t *out, size_t room)
+{
+    size_t size = part->size < room ? part->size : room;
+    if (size > 0)
+        memcpy(out, part->data, size);
+    part->data += size;
+    part->size -= size;
+    return size;
+}
+
+/* wslay wants input. */
+static ssize_t on_want(uint8_t *buf, size_t room, int flags, void *user_data)
+{
+    weft_ws_context *context = user_data;
+    (void)flags;
+    size_t size = take_part(&context->header, buf, room);
+    return (ssize_t)(size + take_part(&context->payload, buf + size, room - size));
+}
+
+/* wslay has made a header, and then passes the payload on, which is sent from where it lies. */
+static ssize_t on_made(const uint8_t *data, size_t size, int flags, void *user_data)
+{
+    weft_ws_context *context = user_data;
+    (void)flags;
+    if (context->sent_size == 0) {
+        memcpy(context->header_bytes, data, size);
+        context->sent_size = (uint8_t)size;
+    }
+    return (ssize_t)size;
+}
+
+static bool init_wslay(weft_ws_context *context)
+{
+    static const struct wslay_frame_callbacks callbacks = { .send_callback = on_made, .recv_callback = on_want };
+    return wslay_frame_context_init(&context->wslay, &callbacks, context) == 0;
+}
+
+weft_ws_context *weft_ws_context_take(weft_ws_contexts *pool)
+{
+    weft_ws_context *context = pool->free;
+    if (context) {
+        pool->free = context->next;
+        pool->free_count--;
+        return context;
+    }
+    context = weft_mem_alloc(sizeof *context);
+    if (!context)
+        return NULL;
+    context->header = context->payload = (struct part){ NULL, 0 };
+    if (init_wslay(context))
+        return context;
+    weft_mem_free(context);
+    return NULL;
+}
+
+void weft_ws_context_give(weft_ws_contexts *pool, weft_ws_context *context, bool is_clean)
+{
+    if (!is_clean) {
+        wslay_frame_context_free(context->wslay);
+        is_clean = init_wslay(context);
+        if (!is_clean) {
+            weft_mem_free(context);
+            return;
+        }
+    }
+    if (pool->free_count >= CONTEXTS_KEPT) {
+        wslay_frame_context_free(context->wslay);
+        weft_mem_free(context);
+        return;
+    }
+    context->next = pool->free;
+    pool->free = context;
+    pool->free_count++;
+}
+
+void weft_ws_contexts_close(weft_ws_contexts *pool)
+{
+    weft_ws_context *context;
+    while ((context = pool->free)) {
+        pool->free = context->next;
+        wslay_frame_context_free(context->wslay);
+        weft_mem_free(context);
+    }
+    pool->free_count = 0;
+}
+
+/* ---- payloads ---- */
+
+/* The header as wslay is to see it: without the mask. */
+static void feed_header(weft_ws_context *context, const weft_ws_frame *frame)
+{
+    unsigned char *at = (unsigned char *)context->header_bytes;
+    int more = frame->size > 0xffff ? 8 : frame->size > WEFT_WS_CONTROL_MAX ? 2 : 0;
+    at[0] = (unsigned char)((frame->is_final ? 0x80 : 0) | (frame->is_compressed ? 0x40 : 0) | frame->opcode);
+    at[1] = more == 8 ? 127 : more == 2 ? 126 : (unsigned char)frame->size;
+    for (int i = 0; i < more; i++)
+        at[2 + i] = (unsigned char)(frame->size >> (8 * (more - 1 - i)));
+    context->header = (struct part){ context->header_bytes, 2 + (size_t)more };
+}
+
+int weft_ws_frame_take(weft_ws_context *context, const weft_ws_frame *frame, uint64_t taken, const char *in, size_t size,
+                       char *out)
+{
+    if (taken == 0)
+        feed_header(context, frame);
+    context->payload = (struct part){ in, size };
+    size_t done = 0;
+    do {
+        struct wslay_frame_iocb iocb;
+        ssize_t got = wslay_frame_recv(context->wslay, &iocb);
+        bool agrees = got >= 0 && iocb.opcode == frame->opcode && iocb.payload_length == frame->size &&
+                      (size_t)got <= size - done && (got > 0 || frame->size == 0);
+        if (!agrees)
+            return WEFT_EPROTOCOL;
+        if (frame->is_masked)
+            weft_ws_mask(out + done, (const char *)iocb.data, (size_t)got, frame->key, taken + done);
+        else if (got > 0)
+            memcpy(out + done, iocb.data, (size_t)got);
+        done += (size_t)got;
+    } while (done < size);
+    return 0;
+}
+
+int weft_ws_frame_write(weft_ws_contexts *pool, char out[WEFT_WS_HEADER_MAX], enum weft_ws_opcode opcode, bool is_final,
+                        bool is_compressed, uint64_t size, const uint8_t *key)
+{
+    weft_ws_context *context = weft_ws_context_take(pool);
+    if (!context)
+        return -ENOMEM;
+    static const uint8_t nothing[1];
+    struct wslay_frame_iocb iocb = {
+        .fin = is_final,
+        .rsv = is_compressed ? WSLAY_RSV1_BIT : WSLAY_RSV_NONE,
+        .opcode = (uint8_t)opcode,
+        .payload_length = size,
+        .data = nothing,
+        .data_length = (size_t)size,
+    };
+    context->sent_size = 0;
+    ssize_t sent = wslay_frame_send(context->wslay, &iocb);
+    int header_size = context->sent_size;
+    memcpy(out, context->header_bytes, (size_t)header_size);
+    weft_ws_context_give(pool, context, sent >= 0 && (uint64_t)sent == size);
+    CHECK(sent >= 0 && (uint64_t)sent == size);
+    if (!key)
+        return header_size;
+    out[1] = (char)(out[1] | 0x80);
+    memcpy(out + header_size, key, 4);
+    return header_size + 4;
+}

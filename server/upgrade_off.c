@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* For a build without wslay or libcrypto: every handshake is answered 501, so nobody ever has a socket. */
+#include <errno.h>
+
+#include "lib/base/check.h"
+#include "server/session.h"
+
+static int refuse(void)
+{
+    return weft_fail(WEFT_EHTTP(501), "this build has no WebSockets");
+}
+
+_Noreturn static void no_socket(const weft_ws *ws)
+{
+    weft_die("%p is no WebSocket: this build has none", (const void *)ws);
+}
+
+void weft_ws_hall_close(weft_server *server)
+{
+    (void)server;
+}
+
+int weft_ws_accept_with(weft_request *req, weft_ws **ret_ws, const weft_ws_options *options)
+{
+    (void)req;
+    (void)ret_ws;
+    (void)options;
+    return refuse();
+}
+
+int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size,
+                       const weft_ws_options *options)
+{
+    (void)req;
+    (void)handlers;
+    (void)handlers_size;
+    (void)options;
+    return refuse();
+}
+
+#define NO_SOCKET(result, name, ...)                                                                                           \
+    result name(__VA_ARGS__)                                                                                                   \
+    {                                                                                                                          \
+        no_socket(ws);                                                                                                         \
+    }
+
+_Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wunused-parameter\"")
+    NO_SOCKET(const char *, weft_ws_protocol, const weft_ws *ws)
+        NO_SOCKET(int, weft_ws_receive, weft_ws *ws, weft_message *ret_message)
+            NO_SOCKET(int, weft_ws_receive_part, weft_ws *ws, weft_part *ret_part)
+                NO_SOCKET(int, weft_ws_send_with, weft_ws *ws, const weft_message *message, const weft_ws_send_options *options)
+                    NO_SOCKET(int, weft_ws_send_text, weft_ws *ws, const char *text)
+                        NO_SOCKET(int, weft_ws_sendf, weft_ws *ws, const char *format, ...)
+                            NO_SOCKET(int, weft_ws_send_bytes, weft_ws *ws, const void *data, size_t size)
+                                NO_SOCKET(int, weft_ws_send_json, weft_ws *ws, const char *pack_format, ...)
+                                    NO_SOCKET(int, weft_ws_stream, weft_ws *ws, bool is_text)
+                                        NO_SOCKET(int, weft_ws_stream_write, weft_ws *ws, const void *data, size_t size)
+                                            NO_SOCKET(int, weft_ws_stream_end, weft_ws *ws)
+                                                NO_SOCKET(int, weft_ws_close, weft_ws *ws, int code, const char *reason)
+                                                    NO_SOCKET(int, weft_ws_close_code, const weft_ws *ws)
+                                                        NO_SOCKET(const char *, weft_ws_close_reason, const weft_ws *ws)
+                                                            NO_SOCKET(void, weft_ws_set, weft_ws *ws, void *state)
+                                                                NO_SOCKET(void *, weft_ws_state, const weft_ws *ws)
+                                                                    _Pragma("GCC diagnostic pop")
