@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/coro/symbols.h"
 #include "lib/task/sample.h"
 #include "lib/task/task.h"
 
@@ -65,16 +66,49 @@ static void add(struct words *words, const char *format, ...)
     words->left -= size;
 }
 
+static void add_symbol(struct words *words, weft_symbols *symbols, const void *return_address)
+{
+    char name[300] = "";
+    FILE *out = fmemopen(name, sizeof name, "w");
+    if (!out)
+        return;
+    weft_symbols_print(symbols, out, return_address);
+    fclose(out);
+    add(words, "%s", name);
+}
+
 static void add_holder(struct words *words, const struct weft_holder *holder)
 {
+    weft_symbols *symbols = holder->name ? NULL : weft_symbols_open();
     if (holder->name)
         add(words, "task %s%s%s started at %s:%d", holder->name, holder->label ? " " : "", holder->label ? holder->label : "",
             holder->file, holder->line);
-    else
-        add(words, "a posted function (%p)", (void *)(uintptr_t)holder->posted);
+    else {
+        add(words, "a posted function, ");
+        add_symbol(words, symbols, (char *)(uintptr_t)holder->posted + 1);
+    }
+    weft_symbols_close(symbols);
 }
 
 /* ---- what is said ---- */
+
+/* Each on a line; what there is no room for is left out. */
+static void add_places(struct words *words, void *const *addresses, size_t count)
+{
+    weft_symbols *symbols = count > 0 ? weft_symbols_open() : NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct words before = *words;
+        add(words, "    ");
+        add_symbol(words, symbols, addresses[i]);
+        add(words, "\n");
+        if (words->left < 2) {
+            *words = before;
+            *words->at = '\0';
+            break;
+        }
+    }
+    weft_symbols_close(symbols);
+}
 
 static void say(const char *text, size_t size)
 {
@@ -94,8 +128,7 @@ static void report(weft_watchdog *w)
     add(&words, " holds the loop, for %" PRId64 " ms so far", w->held / WEFT_MILLISECOND);
     size_t count = w->takes_samples ? weft_sample_take(&w->sample, w->loop_thread) : 0;
     add(&words, "%s\n", count > 0 ? "; it is in:" : "");
-    for (size_t i = 0; i < count; i++)
-        add(&words, "    %p\n", w->sample.addresses[i]);
+    add_places(&words, w->sample.addresses, count);
     say(text, (size_t)(words.at - text));
 }
 

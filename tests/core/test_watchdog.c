@@ -111,8 +111,8 @@ static int a_task_is_named(void)
 static int a_post_is_named(void)
 {
     child c = run(hold_in_post);
-    WEFT_CHECK(check_says(&c, "weft: a posted function ("));
-    WEFT_CHECK(check_says(&c, "warning a posted function ("));
+    WEFT_CHECK(check_says(&c, "weft: a posted function, "));
+    WEFT_CHECK(check_says(&c, "warning a posted function, "));
     return 0;
 }
 
