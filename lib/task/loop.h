@@ -100,6 +100,7 @@ struct weft_loop {
     uint64_t supervised;                        /* signals that are the supervisor's: bit n is signal n */
 
     enum weft_log_level log_level;
+    enum weft_log_format log_format;
     weft_log_sink *log_sink;
     void *log_context;
 

@@ -395,8 +395,12 @@ static int a_deadlock_shows_its_circle(void)
 }
 
 static const weft_test tests[] = {
-    TEST(a_tree_of_groups_and_tasks), TEST(tasks_that_are_alike_are_counted), TEST(kinds_beyond_the_limit_are_counted_too),
-    TEST(depth_is_limited),           PLAIN(a_deadlock_shows_its_circle),
+    TEST(a_tree_of_groups_and_tasks),
+    TEST(each_shows_where_it_stands),
+    TEST(tasks_that_are_alike_are_counted),
+    TEST(kinds_beyond_the_limit_are_counted_too),
+    TEST(depth_is_limited),
+    PLAIN(a_deadlock_shows_its_circle),
 };
 
 TEST_MAIN(tests)
