@@ -167,10 +167,11 @@ void weft_watchdog_look(weft_watchdog *w)
     w->looked = now;
     uint64_t beat = beat_of(w->loop);
     if (beat != w->beat) {
-        w->held += (passed < most ? passed : most) / 2; /* it went on somewhere between two looks */
+        w->held = now - passed / 2 - w->began; /* it went on somewhere between two looks */
         if (w->is_reported)
             end_stall(w);
         w->beat = beat;
+        w->began = now - passed / 2;
         w->held = 0;
         return;
     }
@@ -192,6 +193,7 @@ void weft_watchdog_open(weft_watchdog *w, weft_loop *loop, weft_duration limit, 
         .loop_thread = pthread_self(),
         .looked = weft_clock_monotonic(),
         .beat = loop->beat,
+        .began = weft_clock_monotonic(),
     };
     for (size_t i = 0; i < WEFT_STALLS_UNTOLD; i++) {
         w->stalls[i].post = (struct weft_loop_post){ .fn = log_stall, .arg = &w->stalls[i] };
@@ -203,6 +205,7 @@ void weft_watchdog_open(weft_watchdog *w, weft_loop *loop, weft_duration limit, 
 
 void weft_watchdog_close(weft_watchdog *w)
 {
+    w->held = weft_clock_monotonic() - w->began;
     if (w->is_reported)
         end_stall(w);
     for (size_t i = 0; i < WEFT_STALLS_UNTOLD; i++) {

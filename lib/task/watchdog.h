@@ -56,7 +56,7 @@ typedef struct weft_watchdog {
     struct weft_sample sample;
     /* of the supervisor's thread */
     uint64_t beat;
-    weft_duration held, looked;
+    weft_duration began, held, looked; /* first seen; since then, as the looks have it; the last look */
     struct weft_holder holder;
     bool is_reported;
     struct weft_stall stalls[WEFT_STALLS_UNTOLD];

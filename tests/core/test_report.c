@@ -150,7 +150,6 @@ static size_t count_of(const char *text, const char *part)
     return count;
 }
 
-/* Names need debug information, or exported functions: here only the lines are counted. */
 static int each_shows_where_it_stands(void)
 {
     weft_queue *queue = weft_queue_new(sizeof(int), 1);
@@ -169,6 +168,10 @@ static int each_shows_where_it_stands(void)
         third = strstr(strstr(third + 1, "parked   stand") + 1, "parked   stand");
         WEFT_CHECK(count_of(text, "\n           in ") == 5 + 16 && count_of(third, "\n           in ") == 16);
         WEFT_CHECK(count_of(third, "\n           and more\n") == 1 && count_of(text, "\n           and more\n") == 1);
+#ifdef WEFT_LIBDW
+        WEFT_CHECK(strstr(text, "\n           in wait_deep at test_report.c:") &&
+                   strstr(text, "in stand_deep at test_report.c:"));
+#endif
         free(text);
         weft_group_cancel(&g);
     }
