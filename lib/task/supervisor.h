@@ -24,7 +24,7 @@ struct weft_supervisor_options {
     void (*stop)(void *context, int count);
     void *context;
     bool leaves_signals;       /* it only watches, and keeps no clock of a stop */
-    weft_duration stall_limit; /* who holds the loop for longer is named; WEFT_NO_LIMIT */
+    weft_duration stall_limit; /* who holds the loop for longer is named; 0: nobody is watched */
     /* On the supervisor's thread: SIGHUP has come. NULL leaves that signal alone. */
     void (*hangup)(void *context);
     void *hangup_context;

@@ -188,7 +188,7 @@ void weft_watchdog_open(weft_watchdog *w, weft_loop *loop, weft_duration limit, 
 {
     *w = (weft_watchdog){
         .loop = loop,
-        .limit = limit,
+        .limit = limit > 0 ? limit : WEFT_NO_LIMIT,
         .takes_samples = takes_samples,
         .loop_thread = pthread_self(),
         .looked = weft_clock_monotonic(),
