@@ -21,8 +21,10 @@ packages_of() {
             libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
-        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl valgrind libc6-dbg clang llvm clang-format
+        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl \
+            valgrind libc6-dbg clang llvm clang-format gdb
         clang_runtime
+        other_processors
         ;;
     bench)
         printf '%s\n' wrk golang-go valgrind python3
@@ -41,6 +43,13 @@ clang_runtime() {
         version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
     fi
     [ -z "$version" ] || echo "libclang-rt-$version-dev"
+}
+
+# What runs the switch for aarch64 elsewhere: a cross compiler and an emulator.
+other_processors() {
+    if [ "$(uname -m)" != aarch64 ]; then
+        printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+    fi
 }
 
 # Those of the wanted packages that are not there.
