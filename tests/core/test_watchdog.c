@@ -29,6 +29,7 @@ static void hold_until_named(void)
 static int hold(void *label)
 {
     weft_task_self()->label = label;
+    weft_loop_beat_begin(weft_here); /* as a server does it, for each request */
     hold_until_named();
     return 0;
 }
