@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <time.h>
 
+static weft_queue *queue;
+
 static int fail(void *unused)
 {
     (void)unused;
@@ -41,7 +43,7 @@ static int main_task(void *unused)
         weft_go(&mistakes, never_awaited, NULL);
         weft_go(&mistakes, hold_at_exit, &lock);
     }
-    weft_queue *queue = weft_queue_new(sizeof(int), 10); /* and nobody frees it, nor closes the lock */
+    queue = weft_queue_new(sizeof(int), 10); /* and nobody frees it, nor closes the lock */
     printf("%zu in the queue\n", weft_queue_count(queue));
     WEFT_GROUP (slow) {
         weft_go(&slow, sleep_that_blocks, NULL);
