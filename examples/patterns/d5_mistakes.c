@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <time.h>
 
-static weft_queue *queue;
-
 static int fail(void *unused)
 {
     (void)unused;
@@ -43,8 +41,9 @@ static int main_task(void *unused)
         weft_go(&mistakes, never_awaited, NULL);
         weft_go(&mistakes, hold_at_exit, &lock);
     }
-    queue = weft_queue_new(sizeof(int), 10); /* and nobody frees it, nor closes the lock */
-    printf("%zu in the queue\n", weft_queue_count(queue));
+    weft_event done;
+    weft_event_init(&done); /* and nobody closes it, nor the lock */
+    printf("done: %s\n", weft_event_is_set(&done) ? "yes" : "not yet");
     WEFT_GROUP (slow) {
         weft_go(&slow, sleep_that_blocks, NULL);
     }
