@@ -14,6 +14,7 @@
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "server/access_log.h"
+#include "server/events.h"
 
 /* ---- making ---- */
 
@@ -77,6 +78,7 @@ void weft_request_free(weft_request *req)
     weft_arena arena = req->arena; /* the request lies in it */
     if (UNLIKELY(req->buffered > 0))
         weft_server_hold(req->connection->server, -(int64_t)req->buffered);
+    weft_events_free(req);
     weft_arena_free(&arena);
 }
 
@@ -227,6 +229,7 @@ void weft_request_on_gone(weft_request *req)
         weft_wait_settle(req->body_wait, WEFT_EGONE);
     if (req->write_wait)
         weft_wait_settle(req->write_wait, WEFT_EGONE);
+    weft_events_on_gone(req);
     if (req->is_open && !req->route->finish_when_client_leaves)
         weft_scope_cut(&req->group.scope, WEFT_ECANCELED, false);
 }

@@ -377,7 +377,13 @@ static void on_drained(weft_upgrade *u)
 
 static void on_low(weft_outbox *o)
 {
-    weft_session_wake_senders(CONTAINER_OF(o, weft_ws, outbox));
+    weft_ws *ws = CONTAINER_OF(o, weft_ws, outbox);
+    LIST_EACH (link, &ws->hooks) {
+        weft_ws_hook *hook = CONTAINER_OF(link, weft_ws_hook, link);
+        if (hook->low)
+            hook->low(hook, ws);
+    }
+    weft_session_wake_senders(ws);
 }
 
 static void on_failed(weft_outbox *o, int error)

@@ -3,6 +3,8 @@
 /* For a build without wslay or libcrypto: every handshake is answered 501, so nobody ever has a socket. */
 #include <errno.h>
 
+#include <weft/room.h>
+
 #include "lib/base/check.h"
 #include "server/session.h"
 
@@ -37,6 +39,14 @@ int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size
     (void)handlers_size;
     (void)options;
     return refuse();
+}
+
+int weft_room_join_ws(weft_ws *ws, const char *room, weft_member **ret_member, const weft_join_options *options)
+{
+    (void)room;
+    (void)ret_member;
+    (void)options;
+    no_socket(ws);
 }
 
 #define NO_SOCKET(result, name, ...)                                                                                           \
