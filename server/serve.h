@@ -10,4 +10,7 @@
  * announcement goes before it. */
 void weft_serve_out(weft_server *server);
 
+/* Who holds a worker's loop for longer is named in the log. */
+weft_duration weft_serve_stall_limit(const struct weft_settings *settings);
+
 #endif

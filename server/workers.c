@@ -16,6 +16,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
+#include "lib/task/supervisor.h"
 #include "server/access_log.h"
 #include "server/request.h"
 #include "server/serve.h"
@@ -223,22 +224,34 @@ static int serve_beside(weft_worker *w, void *state)
     return rc;
 }
 
+/* With a watchdog of its own. */
 static int work(void *arg)
 {
     weft_worker *w = arg;
     weft_app *app = w->all->app;
+    weft_supervisor *watch;
     void *state = NULL;
     weft_log_set_level(app->settings.log_level);
-    WEFT_TRY(weft_worker_enter(app, &state));
-    int rc = serve_beside(w, state);
-    weft_worker_leave(app, state);
+    weft_log_set_format(app->settings.log_format);
+    WEFT_TRY(weft_supervisor_start(&watch, weft_here,
+                                   &(struct weft_supervisor_options){
+                                       .leaves_signals = true,
+                                       .stall_limit = weft_serve_stall_limit(&app->settings),
+                                   }));
+    int rc = weft_worker_enter(app, &state);
+    if (rc == 0) {
+        rc = serve_beside(w, state);
+        weft_worker_leave(app, state);
+    }
+    weft_supervisor_end(watch);
     return rc;
 }
 
 static void *run(void *arg)
 {
     weft_worker *w = arg;
-    int rc = weft_loop_run(&(struct weft_loop_options){ .name = "worker" }, work, w);
+    int rc = weft_loop_run(
+        &(struct weft_loop_options){ .name = "worker", .debug = w->all->app->settings.debug, .has_supervisor = true }, work, w);
     if (rc < 0)
         w->error = rc;
     say(w); /* failed, or ended */

@@ -112,6 +112,8 @@ typedef struct weft_tls_connect_options {
     const char *name;          /* the server's, which its certificate must have; NULL: the address's, not of unix sockets */
     const char *alpn;          /* a protocol to ask for, "http/1.1"; NULL: none */
     weft_duration timeout;     /* of the handshake (10 s) */
+    const char *file;          /* where it is called: set by the macro, for reports */
+    int line;
 } weft_tls_connect_options;
 
 /* May wait. Connects as weft_connect does, and then by TLS: returns 0 when the server has been verified. < 0 as weft_connect,
@@ -121,8 +123,10 @@ WEFT_API WEFT_WAITS int weft_tls_connect_with(weft_stream **ret_stream, const ch
                                               const weft_tls_connect_options *options);
 #define weft_tls_connect(ret_stream, ...) weft_tls_connect_((ret_stream), __VA_ARGS__, )
 #define weft_tls_connect_(ret_stream, address, ...)                                                                            \
-    weft_tls_connect_with((ret_stream), (address),                                                                             \
-                          &(weft_tls_connect_options){ .struct_size = sizeof(weft_tls_connect_options), __VA_ARGS__ })
+    weft_tls_connect_with(                                                                                                     \
+        (ret_stream), (address),                                                                                               \
+        &(weft_tls_connect_options){                                                                                           \
+            .struct_size = sizeof(weft_tls_connect_options), .file = __FILE__, .line = __LINE__, __VA_ARGS__ })
 
 #ifdef __cplusplus
 }

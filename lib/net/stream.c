@@ -28,6 +28,7 @@
 #include "lib/net/stream.h"
 #include "lib/net/tls.h"
 #include "lib/net/transport.h"
+#include "lib/task/debug.h"
 #include "lib/task/wait.h"
 
 #define STREAM_MAGIC 0x57e4757eu
@@ -245,6 +246,7 @@ void weft_stream_close(weft_stream *s)
     if (!s)
         return;
     check_stream(s);
+    weft_debug_gone(s);
     s->is_closed = true;
     settle_all(s, WEFT_ECLOSED);
     weft_transport_close(&s->transport, false);
@@ -269,7 +271,7 @@ void weft_net_close_streams(weft_net *net)
         weft_log(WEFT_LOG_WARNING, "%zu streams were left open at the end of the loop: weft_stream_close is missing", count);
 }
 
-int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b, size_t capacity)
+int weft_stream_pair_(weft_stream **ret_a, weft_stream **ret_b, size_t capacity, const char *file, int line)
 {
     if (!weft_here) {
         weft_misuse("a pair of streams outside a loop");
@@ -288,6 +290,8 @@ int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b, size_t capacity)
                                       &stream_events, &stream_events);
     if (rc < 0)
         goto free_b;
+    weft_debug_made(a, "a stream", file, line);
+    weft_debug_made(b, "a stream", file, line);
     *ret_a = a;
     *ret_b = b;
     return 0;
@@ -335,7 +339,8 @@ static int begin_to_connect(weft_stream *s, const weft_address *address, const s
     return rc;
 }
 
-static int connect_to(weft_stream **ret_stream, const weft_address *address, const struct weft_tls_wrap_options *tls)
+static int connect_to(weft_stream **ret_stream, const weft_address *address, const struct weft_tls_wrap_options *tls,
+                      const char *file, int line)
 {
     weft_net *net = weft_net_of(weft_here);
     weft_stream *s = net ? new_stream(net) : NULL;
@@ -353,11 +358,13 @@ static int connect_to(weft_stream **ret_stream, const weft_address *address, con
     }
     if (rc == WEFT_ECERTIFICATE)
         rc = weft_fail(rc, "the certificate of %s: %s", tls->name, weft_tls_verdict(&s->transport));
-    if (rc < 0)
+    if (rc < 0) {
         weft_stream_close(s);
-    else
-        *ret_stream = s;
-    return rc;
+        return rc;
+    }
+    weft_debug_made(s, "a stream", file, line);
+    *ret_stream = s;
+    return 0;
 }
 
 static int read_place(weft_address *ret_address, const char *text)
@@ -366,14 +373,14 @@ static int read_place(weft_address *ret_address, const char *text)
     return rc == 0 && !is_a_place(ret_address) ? -EINVAL : rc;
 }
 
-int weft_connect(weft_stream **ret_stream, const char *text)
+int weft_connect_(weft_stream **ret_stream, const char *text, const char *file, int line)
 {
     int rc = weft_wait_check("connect");
     if (rc < 0)
         return rc;
     weft_address address;
     rc = read_place(&address, text);
-    return rc < 0 ? rc : connect_to(ret_stream, &address, NULL);
+    return rc < 0 ? rc : connect_to(ret_stream, &address, NULL, file, line);
 }
 
 int weft_tls_connect_with(weft_stream **ret_stream, const char *text, const weft_tls_connect_options *given)
@@ -397,7 +404,7 @@ int weft_tls_connect_with(weft_stream **ret_stream, const char *text, const weft
     if (rc < 0)
         return rc;
     struct weft_tls_wrap_options tls = { .context = o.context, .name = o.name, .alpn = o.alpn, .timeout = o.timeout };
-    return connect_to(ret_stream, &address, &tls);
+    return connect_to(ret_stream, &address, &tls, o.file, o.line);
 }
 
 /* ---- reading ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * The supervisor: a thread of its own that reads signals and keeps the clock of the stop.
+ * The supervisor: a thread of its own that reads signals, keeps the clock of the stop, and watches that nobody holds the loop
+ * (watchdog.h).
  *
  * A handler in `while (1)` hangs the very loop that should cut it, so the clock cannot live there: from the first request to
  * stop the supervisor counts, and ends the process with status 75 when the limit has passed. It also keeps signal frames
@@ -24,6 +25,8 @@ struct weft_supervisor_options {
     void *context;
     /* On the supervisor's thread: SIGQUIT has come, which is for other loops of the context's too. May be NULL. */
     void (*list)(void *context);
+    bool leaves_signals;       /* it only watches, and keeps no clock of a stop */
+    weft_duration stall_limit; /* who holds the loop for longer is named; 0: nobody is watched */
     /* On the supervisor's thread: SIGHUP has come. NULL leaves that signal alone. */
     void (*hangup)(void *context);
     void *hangup_context;
