@@ -20,6 +20,8 @@
 
 static const weft_duration BEAT = 15 * WEFT_SECOND;
 
+enum { STUCK_BEATS = 2 }; /* so long may a client take nothing of what waits for it */
+
 enum { RETRY_LEAST = 1000, RETRY_SPREAD = 2000 }; /* milliseconds: not all clients are to come back at once */
 
 /* ---- encoding ---- */
@@ -183,10 +185,22 @@ void weft_events_on_drained(weft_request *req)
         weft_outbox_on_drained(&req->events->outbox, 0);
 }
 
+static bool is_stuck(struct weft_events *events)
+{
+    size_t unsent = weft_transport_unsent(&events->req->connection->transport);
+    events->stuck_beats = unsent > 0 && unsent == events->unsent ? events->stuck_beats + 1 : 0;
+    events->unsent = unsent;
+    return events->stuck_beats >= STUCK_BEATS;
+}
+
 static void beat(weft_timer *timer)
 {
     struct weft_events *events = CONTAINER_OF(timer, struct weft_events, beat);
     weft_loop *loop = events->req->connection->server->loop;
+    if (is_stuck(events)) {
+        weft_connection_close(events->req->connection, true);
+        return;
+    }
     if (!events->is_busy && weft_outbox_is_empty(&events->outbox)) {
         weft_shared *buf = encode(events->is_chunked, NULL, ":\n\n");
         if (buf)

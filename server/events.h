@@ -14,6 +14,8 @@ struct weft_events {
     weft_subscriber subscriber;
     weft_timer beat;
     weft_wait *wait; /* parked in a send or wait; or NULL */
+    size_t unsent;   /* at the last heart-beat, */
+    int stuck_beats; /* and for how many of them it has not changed */
     bool is_chunked;
     bool is_head;     /* HEAD: nothing is sent */
     bool is_busy;     /* something was sent since the last heart-beat */

@@ -176,6 +176,22 @@ static int a_slow_client(void)
     return finish(server);
 }
 
+/* Nobody says anything any more, and it never reads what waits for it. */
+static int a_stuck_client(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 1000));
+    client_stop(&c);
+    client_send(&c, TEXT(GET("/busy")));
+    WEFT_CHECK(weft_sleep(40 * SECOND) == 0);
+    WEFT_CHECK(server->connection_count == 1);
+    WEFT_CHECK(weft_sleep(20 * SECOND) == 0);
+    WEFT_CHECK(server->connection_count == 0 && seen_rc == WEFT_EGONE);
+    client_close(&c, false);
+    return finish(server);
+}
+
 static int no_false_end(void)
 {
     weft_server *server = begin();
@@ -328,8 +344,8 @@ static int memory_runs_out(void)
 }
 
 static const weft_test tests[] = {
-    TEST(events_in_chunks), TEST(other_framings), TEST(heart_beats),     TEST(a_slow_client),    TEST(no_false_end),
-    TEST(stopping),         TEST(in_a_room),      TEST(one_never_reads), PLAIN(memory_runs_out),
+    TEST(events_in_chunks), TEST(other_framings), TEST(heart_beats), TEST(a_slow_client),   TEST(a_stuck_client),
+    TEST(no_false_end),     TEST(stopping),       TEST(in_a_room),   TEST(one_never_reads), PLAIN(memory_runs_out),
 };
 
 int main(int argc, char **argv)
