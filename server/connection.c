@@ -169,6 +169,8 @@ static void after_reply(weft_connection *c, weft_request *req)
 /* Throws away what is left of a body that nobody read. True when all of it has come. */
 static bool discard_body(weft_connection *c)
 {
+    if (LIKELY(c->discard == 0))
+        return true;
     size_t size = c->input.size < c->discard ? c->input.size : c->discard;
     weft_input_consume(&c->input, size);
     c->discard -= (uint32_t)size;
@@ -317,6 +319,7 @@ static int serve(void *arg)
     size_t size = stack_class(next.req->route->stack_size);
     while (next.req && stack_class(next.req->route->stack_size) == size) {
         c->task->label = next.req->route->label;
+        weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
         weft_request_run(next.req);
         weft_on_loop_stack(finish_and_take_next, &next);
     }
