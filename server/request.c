@@ -13,20 +13,19 @@
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
+#include "lib/base/memory.h"
 #include "server/access_log.h"
 
 /* ---- making ---- */
 
 static weft_request *allocate(weft_server *server)
 {
-    weft_arena arena;
-    weft_arena_init(&arena, &server->loop->arenas);
-    weft_request *req = weft_arena_alloc(&arena, sizeof *req);
+    weft_request *req = weft_slab_take(&server->request_slab);
     if (!req)
         return NULL;
     memset(req, 0, offsetof(weft_request, match)); /* the match and the group are filled in by others */
     memset(&req->is_open, 0, sizeof *req - offsetof(weft_request, is_open));
-    req->arena = arena;
+    weft_arena_init(&req->arena, &server->loop->arenas);
     return req;
 }
 
@@ -74,10 +73,12 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
 
 void weft_request_free(weft_request *req)
 {
-    weft_arena arena = req->arena; /* the request lies in it */
+    weft_server *server = req->connection->server;
     if (UNLIKELY(req->buffered > 0))
-        weft_server_hold(req->connection->server, -(int64_t)req->buffered);
-    weft_arena_free(&arena);
+        weft_server_hold(server, -(int64_t)req->buffered);
+    weft_arena_free(&req->arena);
+    weft_mem_free(req->texts);
+    weft_slab_give(&server->request_slab, req);
 }
 
 /* NUL-terminates the matched parts, in copies: the path itself stays whole. */
@@ -98,6 +99,32 @@ static int copy_params(weft_request *req)
     return 0;
 }
 
+/* Moves what a handler may ask for as long as it runs out of the arena, into a block of its own. 0 or -ENOMEM. */
+static int keep_texts(weft_request *req)
+{
+    const char **texts[WEFT_ROUTE_PARAM_MAX + 2];
+    int count = 0;
+    size_t size = 0;
+    for (int i = 0; i < req->match.param_count; i++)
+        texts[count++] = &req->match.params[i].value;
+    texts[count++] = &req->path;
+    const char *query = req->target.query;
+    if (query)
+        texts[count++] = &query;
+    for (int i = 0; i < count; i++)
+        size += strlen(*texts[i]) + 1;
+    char *at = req->texts = weft_mem_alloc(size);
+    if (!at)
+        return -ENOMEM;
+    for (int i = 0; i < count; i++) {
+        size_t here = strlen(*texts[i]) + 1;
+        *texts[i] = memcpy(at, *texts[i], here);
+        at += here;
+    }
+    req->target.query = query ? at - strlen(query) - 1 : NULL;
+    return 0;
+}
+
 int weft_request_route(weft_request *req)
 {
     const weft_http_target *target = &req->target;
@@ -112,7 +139,22 @@ int weft_request_route(weft_request *req)
         weft_http_decode(&req->arena, target->path, target->path_size, &decoded) < 0)
         return 503;
     req->path = decoded.data;
-    return copy_params(req) < 0 ? 503 : 0;
+    if (copy_params(req) < 0 || (UNLIKELY(req->head.wants_upgrade) && keep_texts(req) < 0))
+        return 503;
+    req->handed = req->arena.at;
+    return 0;
+}
+
+void weft_request_slim(weft_request *req)
+{
+    if (!req->texts || req->arena.at != req->handed || req->connection->server->access_log)
+        return;
+    weft_arena_free(&req->arena);
+    weft_http_head none = { .method = "GET", .version_minor = 1, .content_length = -1 };
+    req->head = none;
+    req->target.path = NULL;
+    req->target.host = NULL;
+    req->fields = (struct weft_reply_fields){ 0 };
 }
 
 /* ---- the end ---- */

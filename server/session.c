@@ -388,15 +388,19 @@ static void on_failed(weft_outbox *o, int error)
 
 /* ---- pings, and peers that have fallen silent ---- */
 
-static void set_ping_timer(weft_ws *ws)
+/* The next ping is due `ping_every` after `base`, less the jitter; or the peer is dead before. */
+static void set_ping_timer(weft_ws *ws, weft_duration base)
 {
     weft_duration now = weft_loop_now(loop_of(ws));
     uint32_t jitter = (uint32_t)weft_random_below(&ws->connection->server->hall->random, ws->ping_every / 10 + 1);
     weft_duration dead = ws->heard + ws->dead_after * WEFT_MILLISECOND - now;
-    uint32_t wait = ws->ping_every - jitter;
-    if (dead < wait * WEFT_MILLISECOND)
-        wait = dead > 0 ? (uint32_t)((dead + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND) : 1;
-    set_timer(ws, wait);
+    weft_duration wait = base + (ws->ping_every - jitter) * WEFT_MILLISECOND - now;
+    if (dead < wait)
+        wait = dead;
+    weft_duration stuck = ws->moved + ws->connection->server->app->settings.write_timeout - now;
+    if (ws->unsent > 0 && stuck < wait)
+        wait = stuck;
+    set_timer(ws, wait > 0 ? (uint32_t)((wait + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND) : 1);
 }
 
 /* Does the peer read nothing of what waits for it? */
@@ -422,10 +426,14 @@ static void look_after(weft_ws *ws)
         weft_session_drop(ws, true);
         return;
     }
-    if (now - ws->heard >= ws->ping_every * WEFT_MILLISECOND / 2 && !weft_outbox_is_high(&ws->outbox))
-        (void)weft_session_control(ws, WEFT_WS_PING, NULL, 0, true);
+    weft_duration base = ws->heard;
+    if (now - ws->heard >= (ws->ping_every - ws->ping_every / 10) * WEFT_MILLISECOND) {
+        base = now;
+        if (!weft_outbox_is_high(&ws->outbox))
+            (void)weft_session_control(ws, WEFT_WS_PING, NULL, 0, true); /* one that is missing breaks nothing */
+    }
     if (ws->state == WEFT_WS_OPEN)
-        set_ping_timer(ws);
+        set_ping_timer(ws, base);
 }
 
 static void on_time(weft_timer *timer)
@@ -574,7 +582,7 @@ void weft_session_start(weft_ws *ws)
         return;
     }
     ws->heard = weft_loop_now(loop_of(ws));
-    set_ping_timer(ws);
+    set_ping_timer(ws, ws->heard);
     if (c->server->stop_stage >= WEFT_DRAINING)
         on_stop(&ws->upgrade);
 }

@@ -76,7 +76,8 @@ struct weft_ws {
     weft_task *streamer; /* who is in the middle of a message in pieces */
     weft_list hooks;
     struct weft_ws_extra *extra; /* what few have, or what is there at the end; NULL */
-    weft_ws_handlers handlers;
+    int (*on_message)(weft_ws *ws, const weft_message *message);
+    void (*on_closed)(weft_ws *ws);
     weft_task *serving;   /* the task of a callback, */
     weft_scope *handling; /* and while it handles messages, a scope in it */
     const char *protocol;

@@ -260,6 +260,12 @@ int weft_ws_send_with(weft_ws *ws, const weft_message *message, const weft_ws_se
 
 static const weft_ws_send_options no_options;
 
+int weft_ws_send(weft_ws *ws, const weft_message *message)
+{
+    IS_A(ws, WEFT_WS_MAGIC);
+    return send_checked(ws, message, &no_options);
+}
+
 int weft_ws_send_bytes(weft_ws *ws, const void *data, size_t size)
 {
     IS_A(ws, WEFT_WS_MAGIC);

@@ -29,13 +29,11 @@ int weft_ws_accept_with(weft_request *req, weft_ws **ret_ws, const weft_ws_optio
     return refuse();
 }
 
-int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size,
-                       const weft_ws_options *options)
+int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size)
 {
     (void)req;
     (void)handlers;
     (void)handlers_size;
-    (void)options;
     return refuse();
 }
 
@@ -49,7 +47,8 @@ _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wunused-parame
     NO_SOCKET(const char *, weft_ws_protocol, const weft_ws *ws)
         NO_SOCKET(int, weft_ws_receive, weft_ws *ws, weft_message *ret_message)
             NO_SOCKET(int, weft_ws_receive_part, weft_ws *ws, weft_part *ret_part)
-                NO_SOCKET(int, weft_ws_send_with, weft_ws *ws, const weft_message *message, const weft_ws_send_options *options)
+                NO_SOCKET(int, weft_ws_send, weft_ws *ws, const weft_message *message)
+NO_SOCKET(int, weft_ws_send_with, weft_ws *ws, const weft_message *message, const weft_ws_send_options *options)
                     NO_SOCKET(int, weft_ws_send_text, weft_ws *ws, const char *text)
                         NO_SOCKET(int, weft_ws_sendf, weft_ws *ws, const char *format, ...)
                             NO_SOCKET(int, weft_ws_send_bytes, weft_ws *ws, const void *data, size_t size)
