@@ -21,6 +21,7 @@
 #include <weft/offload.h>
 #include <weft/once.h>
 #include <weft/pool.h>
+#include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/rate.h>
 #include <weft/request.h>
@@ -28,9 +29,11 @@
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/semaphore.h>
+#include <weft/signal.h>
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
+#include <weft/watch.h>
 #include <weft/ws.h>
 
 #endif

@@ -25,6 +25,7 @@
 #include "lib/base/memory.h"
 #include "lib/net/address.h"
 #include "lib/net/net.h"
+#include "lib/net/stream.h"
 #include "lib/net/transport.h"
 #include "lib/task/wait.h"
 
@@ -292,6 +293,20 @@ free_b:
 free_a:
     free_stream(a);
     return -ENOMEM;
+}
+
+int weft_stream_open_fd(weft_stream **ret_stream, int fd)
+{
+    weft_net *net = weft_net_of(weft_here);
+    weft_stream *s = net ? new_stream(net) : NULL;
+    if (!s)
+        return -ENOMEM;
+    int rc = weft_transport_open_fd(&s->transport, weft_here, fd, false, &stream_events);
+    if (rc < 0)
+        free_stream(s);
+    else
+        *ret_stream = s;
+    return rc;
 }
 
 static bool is_a_place(const weft_address *address)

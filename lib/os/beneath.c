@@ -9,7 +9,26 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "lib/base/sanitize.h"
+
 enum { TRIES = 32 }; /* the kernel gives up (EAGAIN) when something is renamed while it follows a ".." */
+
+/* The thread sanitizer sees only descriptors that libc's calls make, and takes any other for the last one of its number. */
+int weft_fd_of_syscall(long fd)
+{
+    if (fd < 0)
+        return -errno;
+#ifdef WEFT_TSAN
+    int known = dup((int)fd), error = -errno;
+    close((int)fd);
+    if (known < 0)
+        return error;
+    fcntl(known, F_SETFD, FD_CLOEXEC);
+    return known;
+#else
+    return (int)fd;
+#endif
+}
 
 static int open_once(int folder, const char *path, int flags, mode_t mode)
 {
@@ -18,8 +37,7 @@ static int open_once(int folder, const char *path, int flags, mode_t mode)
         .mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
     };
-    long fd = syscall(SYS_openat2, folder, path, &how, sizeof how);
-    return fd < 0 ? -errno : (int)fd;
+    return weft_fd_of_syscall(syscall(SYS_openat2, folder, path, &how, sizeof how));
 }
 
 /* Opens one part of a path in `folder`, following no link. */

@@ -15,6 +15,9 @@
 #include <limits.h>
 #include <sys/types.h>
 
+/* A descriptor that a bare syscall() has made, or -1 with errno set: it, or -errno. */
+int weft_fd_of_syscall(long fd);
+
 #define WEFT_ANYWHERE AT_FDCWD /* in place of a folder: paths as usual */
 
 /* A descriptor (close-on-exec), or -errno: -EXDEV for a path that would lead out. `folder` is a descriptor or WEFT_ANYWHERE. */

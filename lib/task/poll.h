@@ -21,9 +21,10 @@ void weft_poll_wake(weft_loop *loop);
 /* Has libuv use our heap, so that its allocations fail in tests too; before the first loop of the process. */
 void weft_poll_use_heap(void);
 
-/* A descriptor that is watched. The list is its owner's. */
+/* A descriptor that is watched. The list and the context are its owner's. */
 typedef struct weft_poll_fd {
     int fd;
+    void *context;
     weft_list waiters;
     void (*ready)(struct weft_poll_fd *watched, int events); /* on the loop's stack; WEFT_FD_ */
 } weft_poll_fd;

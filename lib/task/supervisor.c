@@ -28,6 +28,7 @@ struct weft_supervisor {
     weft_loop *loop;
     pthread_t thread;
     sigset_t former_mask;
+    uint64_t former_supervised; /* of the loop */
     int signal_fd, event_fd;
     atomic_bool is_ending;
     atomic_int asked; /* requests to stop by call */
@@ -191,6 +192,9 @@ int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, con
         weft_mem_free(s);
         return rc;
     }
+    s->former_supervised = loop->supervised;
+    for (int signal = 1; signal < 64; signal++)
+        loop->supervised |= (uint64_t)(sigismember(&signals, signal) == 1) << signal;
     *ret_supervisor = s;
     return 0;
 }
@@ -233,6 +237,7 @@ void weft_supervisor_end(weft_supervisor *s)
     weft_loop_withdraw(s->loop, &s->cancel);
     weft_loop_withdraw(s->loop, &s->list);
     restore_mask(s);
+    s->loop->supervised = s->former_supervised;
     close(s->signal_fd);
     close(s->event_fd);
     weft_mem_free(s);

@@ -17,7 +17,7 @@ ROOMS = {
     'coro': ['base'],
     'task': ['coro'],
     'sync': ['task'],
-    'os': ['task'],
+    'os': ['task', 'net'],
     'net': ['task'],
     'http': ['base'],
     'ws': ['base', 'crypto', 'codec'],
