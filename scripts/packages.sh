@@ -21,7 +21,8 @@ packages_of() {
             libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
-        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl valgrind libc6-dbg clang llvm clang-format
+        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
+            valgrind libc6-dbg clang llvm clang-format
         clang_runtime
         ;;
     bench)
