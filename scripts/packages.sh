@@ -21,11 +21,12 @@ packages_of() {
             libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
-        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl valgrind libc6-dbg clang llvm clang-format
+        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
+            valgrind libc6-dbg clang llvm clang-format
         clang_runtime
         ;;
     bench)
-        printf '%s\n' wrk golang-go valgrind python3
+        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3
         ;;
     *)
         echo "no package group is named $1 (build, test, bench)" >&2

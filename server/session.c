@@ -279,7 +279,7 @@ static void take_close(weft_ws *ws, const weft_ws_event *event)
     ws->is_clean = true;
     keep_reason(ws, event->bytes, event->size);
     if (ws->connection->server->stop_stage >= WEFT_DRAINING)
-        ws->connection->server->hall->closed_count++;
+        weft_count(&ws->connection->server->counts.websockets);
     if (ws->state == WEFT_WS_OPEN)
         (void)send_close(ws, event->code, NULL, 0);
     finish(ws);
@@ -298,6 +298,31 @@ static void fail(weft_ws *ws, const weft_ws_event *event)
 }
 
 /* ---- what comes in ---- */
+
+/* At once; or, so that a peer which does not read its pongs makes nothing grow, when there is room. */
+static void answer_ping(weft_ws *ws, const weft_ws_event *ping)
+{
+    if (ws->state != WEFT_WS_OPEN)
+        return;
+    ws->has_pong = false;
+    if (!weft_outbox_is_high(&ws->outbox)) {
+        (void)weft_session_control(ws, WEFT_WS_PONG, ping->bytes, ping->size, true); /* one that is missing breaks nothing */
+    } else if (weft_session_extra(ws)) {
+        ws->has_pong = true;
+        ws->extra->pong_size = ping->size;
+        memcpy(ws->extra->pong, ping->bytes, ping->size);
+    }
+}
+
+/* The outbox may have room again. */
+static void go_on_sending(weft_ws *ws)
+{
+    if (ws->has_pong && ws->state == WEFT_WS_OPEN && !weft_outbox_is_high(&ws->outbox)) {
+        ws->has_pong = false;
+        (void)weft_session_control(ws, WEFT_WS_PONG, ws->extra->pong, ws->extra->pong_size, true);
+    }
+    weft_session_wake_senders(ws);
+}
 
 enum weft_ws_kind weft_session_pull(weft_ws *ws, enum weft_ws_want want)
 {
@@ -324,8 +349,8 @@ enum weft_ws_kind weft_session_pull(weft_ws *ws, enum weft_ws_want want)
     }
     if (ws->state >= WEFT_WS_CLOSED_BOTH)
         kind = WEFT_WS_MORE;
-    if (is_pinged && ws->state == WEFT_WS_OPEN && !weft_outbox_is_high(&ws->outbox))
-        (void)weft_session_control(ws, WEFT_WS_PONG, ping.bytes, ping.size, true); /* one that is missing breaks nothing */
+    if (is_pinged)
+        answer_ping(ws, &ping);
     if (kind == WEFT_WS_MORE && ws->state < WEFT_WS_CLOSED_BOTH) {
         if (c->has_ended)
             weft_session_drop(ws, false);
@@ -371,13 +396,13 @@ static void on_drained(weft_upgrade *u)
         return;
     weft_session_hold(ws);
     weft_outbox_on_drained(&ws->outbox, 0);
-    weft_session_wake_senders(ws);
+    go_on_sending(ws);
     weft_session_release(ws);
 }
 
 static void on_low(weft_outbox *o)
 {
-    weft_session_wake_senders(CONTAINER_OF(o, weft_ws, outbox));
+    go_on_sending(CONTAINER_OF(o, weft_ws, outbox));
 }
 
 static void on_failed(weft_outbox *o, int error)

@@ -39,7 +39,6 @@ typedef struct weft_ws_hall {
     weft_slab sessions;
     weft_deflate *deflates[WEFT_DEFLATE_WINDOW_MAX + 1]; /* by their window: for messages compressed each by itself */
     uint64_t random;                                     /* of the pings' jitter */
-    uint64_t closed_count;                               /* closing handshakes completed while stopping */
 } weft_ws_hall;
 
 /* Something that is to be told of a socket's end, as a seat in a room. On the loop's stack or in a task; it must not wait. */
@@ -59,6 +58,7 @@ struct weft_ws {
     bool is_down;       /* nothing can be sent any more, and all who care know */
     bool is_clean;      /* closed by a handshake, not by a reset or silence */
     bool has_failed;    /* by the peer's fault, or for want of memory */
+    bool has_pong;      /* in extra: to be sent once the outbox is not high any more */
     uint8_t holds;
     uint16_t close_code;
     weft_upgrade upgrade;
@@ -90,6 +90,8 @@ struct weft_ws_extra {
     weft_shared **held;    /* what came for it while a message was streamed */
     size_t held_count, held_room;
     char reason[WEFT_WS_CONTROL_MAX];
+    uint8_t pong_size;
+    char pong[WEFT_WS_CONTROL_MAX];
 };
 
 /* ---- session.c ---- */
