@@ -22,8 +22,9 @@ packages_of() {
         ;;
     test)
         printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
-            valgrind libc6-dbg clang llvm clang-format
+            valgrind libc6-dbg clang llvm clang-format gdb
         clang_runtime
+        other_processors
         ;;
     bench)
         printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3
@@ -42,6 +43,13 @@ clang_runtime() {
         version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
     fi
     [ -z "$version" ] || echo "libclang-rt-$version-dev"
+}
+
+# What runs the switch for aarch64 elsewhere: a cross compiler and an emulator.
+other_processors() {
+    if [ "$(uname -m)" != aarch64 ]; then
+        printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+    fi
 }
 
 # Those of the wanted packages that are not there.

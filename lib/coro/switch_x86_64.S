@@ -59,13 +59,19 @@ weft_switch_:
     .cfi_endproc
     .size   weft_switch_, . - weft_switch_
 
+/* A new stack goes on at weft_switch_start_. Who unwinds looks one byte before that, as for a return address: so there is one. */
+    .type   weft_switch_not_begun_, @function
+    .p2align 4
+weft_switch_not_begun_:
+    .cfi_startproc
+    .cfi_undefined rip              /* the outermost frame: back-traces end here */
+    nop
+    .size   weft_switch_not_begun_, . - weft_switch_not_begun_
+
     .globl  weft_switch_start_
     .hidden weft_switch_start_
     .type   weft_switch_start_, @function
-    .p2align 4
 weft_switch_start_:
-    .cfi_startproc
-    .cfi_undefined rip              /* the outermost frame: back-traces end here */
     endbr64
     xorl    %ebp, %ebp
     movq    %rbx, %rdi

@@ -114,12 +114,14 @@ static int get_scopes(Dwarf_Die *unit, Dwarf_Addr address, Dwarf_Die **ret_scope
     return count;
 }
 
-/* The compilation unit of an address. gcc's files have a table to find it by, clang's do not. */
+/* The compilation unit of an address. gcc's files have a table to find it by, clang's do not, and that of a program optimised
+ * while it was linked is wrong. */
 static Dwarf_Die *find_unit(Dwfl_Module *module, Dwarf_Addr address, Dwarf_Addr *ret_bias)
 {
     Dwarf_Die *unit = dwfl_module_addrdie(module, address, ret_bias);
-    if (unit)
+    if (unit && dwarf_haspc(unit, address - *ret_bias) > 0)
         return unit;
+    unit = NULL;
     do
         unit = dwfl_module_nextcu(module, unit, ret_bias);
     while (unit && dwarf_haspc(unit, address - *ret_bias) <= 0);
