@@ -180,7 +180,7 @@ static int begin(struct body *b)
 static int end_body(weft_generator *g)
 {
     struct body *b = body_of(g);
-    weft_task_give_stack(weft_here, b->coro.stack);
+    weft_task_give_stack(weft_here->current, b->coro.stack);
     b->coro.stack = NULL;
     return g->result < 0 ? g->result : 0;
 }

@@ -4,6 +4,7 @@
 #include "lib/task/loop.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -262,12 +263,8 @@ static void put_number(size_t n)
     put(digits + at);
 }
 
-static bool report_overflow(void *context, const void *address)
+static void put_overflow(const weft_task *t, const weft_stack *stack)
 {
-    const weft_loop *loop = context;
-    const weft_task *t = loop->current;
-    if (!t || !weft_stack_is_guard(t->coro.stack, address))
-        return false;
     put("weft: stack overflow in task ");
     put(t->name);
     if (t->label) {
@@ -280,9 +277,25 @@ static bool report_overflow(void *context, const void *address)
     put(":");
     put_number((size_t)t->line);
     put(": its stack is ");
-    put_number(weft_stack_size(t->coro.stack) / 1024);
+    put_number(weft_stack_size(stack) / 1024);
     put(" KiB; give it more by .stack_size, or run deep code by weft_on_loop_stack\n");
+}
+
+static bool report_overflow(void *context, const void *address)
+{
+    const weft_loop *loop = context;
+    const weft_task *t = loop->current;
+    if (!t || !weft_stack_is_guard(t->coro.stack, address))
+        return false;
+    put_overflow(t, t->coro.stack);
     return true;
+}
+
+void weft_task_die_overrun(const weft_task *t, const weft_stack *stack)
+{
+    put_overflow(t, stack);
+    put("weft: it was noticed too late to be stopped, and memory of another stack may be damaged\n");
+    abort();
 }
 
 /* ---- opening and closing ---- */

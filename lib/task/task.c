@@ -135,8 +135,11 @@ void weft_task_yield(weft_task *t)
     weft_coro_leave(&t->loop->home, &t->coro);
 }
 
-void weft_task_give_stack(weft_loop *loop, weft_stack *stack)
+void weft_task_give_stack(weft_task *t, weft_stack *stack)
 {
+    weft_loop *loop = t->loop;
+    if (UNLIKELY(weft_stack_is_overrun(stack)))
+        weft_task_die_overrun(t, stack);
     weft_stack_give(&loop->stacks, stack);
     if (!weft_timer_is_set(&loop->trim) && !(loop->test && loop->test->is_virtual))
         weft_timer_set(&loop->wheel, &loop->trim, weft_tick_of(weft_clock_add(weft_loop_now(loop), WEFT_SECOND)));
@@ -145,8 +148,7 @@ void weft_task_give_stack(weft_loop *loop, weft_stack *stack)
 /* The task has left its stack for the last time. */
 static void retire(weft_task *t)
 {
-    weft_loop *loop = t->loop;
-    weft_task_give_stack(loop, t->coro.stack);
+    weft_task_give_stack(t, t->coro.stack);
     weft_list_unlink(&t->all);
     weft_group_ended(t->group, t);
 }
@@ -161,6 +163,10 @@ void weft_task_enter(weft_task *t)
     if (UNLIKELY(loop->test))
         loop->test->switches++;
     weft_coro_enter(&loop->home, &t->coro);
+#ifdef WEFT_DEBUG
+    if (UNLIKELY(weft_stack_is_overrun(t->coro.stack)))
+        weft_task_die_overrun(t, t->coro.stack);
+#endif
     loop->current = NULL;
     if (t->state == WEFT_TASK_DONE)
         retire(t);

@@ -240,8 +240,11 @@ int weft_task_check_awaitable(const weft_task *task);
 /* Takes out a spawned task that has ended, with its trail (give it to weft_trail_adopt); the handle is then spent. */
 int weft_task_take_result(weft_task *t, struct weft_trail **ret_trail);
 
-/* Gives back a stack that nothing runs on any more. */
-void weft_task_give_stack(weft_loop *loop, weft_stack *stack);
+/* Gives back a stack of t's, or of a generator that t has stepped, that nothing runs on any more. */
+void weft_task_give_stack(weft_task *t, weft_stack *stack);
+
+/* Says that t has overflown the stack, whose guard has not stopped it, and ends the program (loop.c). */
+_Noreturn void weft_task_die_overrun(const weft_task *t, const weft_stack *stack);
 
 /* Gives back the object of a task that is done and in no list. */
 void weft_task_free(weft_task *t);

@@ -3,7 +3,10 @@
 /* The report of a stack overflow, by real ones; and that other faults are passed on. */
 #include <pthread.h>
 
+#include <weft/generator.h>
+
 #include "lib/base/sanitize.h"
+#include "lib/task/task.h"
 #include "tests/core/child.h"
 #include "tests/core/tools.h"
 
@@ -130,6 +133,138 @@ static int large_frames_do_not_step_over_the_guard(void)
     return 0;
 }
 
+/* ---- guards that are not the best ---- */
+
+static int overflow_into_a_protected_guard(void *arg)
+{
+    weft_here->stacks.best_guard = WEFT_GUARD_PROTECTED;
+    int rc = start_diver(arg);
+    return rc;
+}
+
+static int run_into_a_protected_guard(void)
+{
+    size_t size = 0;
+    return weft_run(overflow_into_a_protected_guard, &size);
+}
+
+/* Uses the stack up to some 4 KiB below its end, and comes back. */
+static __attribute__((noinline)) int dip_below(const char *floor)
+{
+    volatile char frame[256];
+    frame[0] = 1;
+    int below = (const char *)__builtin_frame_address(0) > floor ? dip_below(floor) : 0;
+    return below + frame[0];
+}
+
+static int dip(void *arg)
+{
+    (void)arg;
+    int depth = dip_below(weft_task_self()->coro.stack->low - 4096);
+    return depth > 0 ? 0 : -1;
+}
+
+static int dip_and_wait(void *arg)
+{
+    int rc = dip(arg);
+    if (rc == 0)
+        rc = weft_yield();
+    fputs("it went on\n", stderr);
+    return rc;
+}
+
+static int dipping_body(weft_generator *g, void *arg)
+{
+    (void)g;
+    return dip(arg);
+}
+
+static int consume_dipping(void *arg)
+{
+    int value, rc;
+    (void)arg;
+    weft_generator *g = weft_generator_new(int, dipping_body, NULL);
+    while ((rc = weft_generator_next(g, &value)) > 0)
+        continue;
+    fputs("it went on\n", stderr);
+    weft_generator_close(g);
+    return rc;
+}
+
+/* Starts *fn, over canaries. */
+static int over_canaries(void *arg)
+{
+    weft_here->stacks.best_guard = WEFT_GUARD_CANARY;
+    WEFT_GROUP (g) {
+        weft_go(&g, sleep_long, NULL); /* its stack is the one below */
+        weft_go(&g, *(weft_task_fn **)arg, NULL);
+        WEFT_TRY(weft_sleep(10 * MS));
+        fputs("the end was not noticed\n", stderr);
+        weft_group_cancel(&g);
+    }
+    return g.result;
+}
+
+static int run_over_canaries(weft_task_fn *fn)
+{
+    return weft_run(over_canaries, &fn);
+}
+
+static int run_dip(void)
+{
+    return run_over_canaries(dip);
+}
+
+static int run_dip_and_wait(void)
+{
+    return run_over_canaries(dip_and_wait);
+}
+
+static int run_dipping_generator(void)
+{
+    return run_over_canaries(consume_dipping);
+}
+
+static int run_harmless(void)
+{
+    return run_over_canaries(succeed);
+}
+
+/* Reported once it is over: at the task's end, or in debug builds before that, when it waits. */
+static void check_late_report(int (*body)(void), const char *task, bool goes_on)
+{
+    char words[80];
+    snprintf(words, sizeof words, "weft: stack overflow in task %s started at ", task);
+    child c = child_run(body);
+    bool ok = child_was_killed_by(&c, SIGABRT) && strstr(c.error, words) && strstr(c.error, "its stack is 64 KiB") &&
+              strstr(c.error, "noticed too late") && !strstr(c.error, "the end was not noticed") &&
+              !strstr(c.error, "it went on") == !goes_on;
+    WEFT_CHECK(ok);
+    if (!ok)
+        child_print(&c);
+}
+
+static int protected_guards_report_too(void)
+{
+    check_report(run_into_a_protected_guard, "64");
+    return 0;
+}
+
+static int canaries_report_late(void)
+{
+#ifdef WEFT_DEBUG
+    bool is_checked_at_waits = true;
+#else
+    bool is_checked_at_waits = false;
+#endif
+    check_late_report(run_dip, "*(weft_task_fn **)arg", false);
+    check_late_report(run_dip_and_wait, "*(weft_task_fn **)arg", !is_checked_at_waits);
+    check_late_report(run_dipping_generator, "*(weft_task_fn **)arg", false);
+    child c = child_run(run_harmless);
+    WEFT_CHECK(child_exited_with(&c, 0) && strstr(c.error, "the end was not noticed"));
+    return 0;
+}
+
 /* ---- other faults ---- */
 
 static int *volatile nowhere = (int *)16;
@@ -238,8 +373,9 @@ static int signal_stack_is_put_back(void)
 }
 
 static const weft_test tests[] = {
-    PLAIN(overflow_is_reported),       PLAIN(large_frames_do_not_step_over_the_guard),
-    PLAIN(other_faults_are_passed_on), PLAIN(former_handlers_are_called),
+    PLAIN(overflow_is_reported),        PLAIN(large_frames_do_not_step_over_the_guard),
+    PLAIN(protected_guards_report_too), PLAIN(canaries_report_late),
+    PLAIN(other_faults_are_passed_on),  PLAIN(former_handlers_are_called),
     PLAIN(signal_stack_is_put_back),
 };
 

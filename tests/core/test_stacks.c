@@ -35,6 +35,19 @@ static size_t resident_pages(const weft_stack *stack)
     return count;
 }
 
+/* Of the whole process. */
+static size_t resident_bytes(void)
+{
+    char line[100];
+    FILE *file = fopen("/proc/self/statm", "r");
+    size_t all, resident = 0;
+    if (file && fgets(line, sizeof line, file) && sscanf(line, "%zu %zu", &all, &resident) != 2)
+        resident = 0;
+    if (file)
+        fclose(file);
+    return resident * PAGE;
+}
+
 /* ---- the pool ---- */
 
 static int sizes_are_honoured(void)
@@ -106,27 +119,72 @@ static int guards_fault(void)
         weft_stacks stacks;
         weft_stacks_init(&stacks);
         if (by_mprotect)
-            stacks.guards_by_madvise = false;
+            stacks.best_guard = WEFT_GUARD_PROTECTED;
         check_guards(&stacks, 16384);
         check_guards(&stacks, 0);
         check_guards(&stacks, 1 << 20);
         WEFT_CHECK(by_mprotect ? stacks.protected_guards == 15 : stacks.protected_guards % 15 == 0);
+        WEFT_CHECK(stacks.canaries == 0);
         weft_stacks_close(&stacks);
     }
     return 0;
 }
 
-static int the_budget_of_guards_is_kept(void)
+static int past_the_budget_of_guards_there_are_canaries(void)
 {
     weft_stacks stacks;
     weft_stacks_init(&stacks);
-    stacks.guards_by_madvise = false;
+    WEFT_CHECK(stacks.protected_guards_max == 12000);
+    stacks.best_guard = WEFT_GUARD_PROTECTED;
     stacks.protected_guards = 11999;
-    weft_stack *last = weft_stack_take(&stacks, 0);
-    WEFT_CHECK(last && !weft_stack_take(&stacks, 0));
+    weft_stack *last = weft_stack_take(&stacks, 0), *first = weft_stack_take(&stacks, 0);
+    WEFT_CHECK(last && last->guard == WEFT_GUARD_PROTECTED && stacks.protected_guards == 12000);
+    WEFT_CHECK(first && first->guard == WEFT_GUARD_CANARY && stacks.canaries == 1);
+    WEFT_CHECK(is_readable(first->low - 1) && !is_readable(last->low - 1));
     weft_stack_give(&stacks, last);
-    WEFT_CHECK(weft_stack_take(&stacks, 0) == last); /* what there is goes on being used */
-    weft_stack_give(&stacks, last);
+    weft_stack_give(&stacks, first);
+    weft_stacks_close(&stacks);
+    return 0;
+}
+
+static int any_byte_of_a_canary_tells(void)
+{
+    weft_stacks stacks;
+    weft_stacks_init(&stacks);
+    stacks.best_guard = WEFT_GUARD_CANARY;
+    weft_stack *stack = weft_stack_take(&stacks, 0), *below = weft_stack_take(&stacks, 0);
+    memset(stack->low, 0xff, (size_t)(stack->top - stack->low)); /* all of the stack is its own */
+    memset(below->low, 0xff, (size_t)(below->top - below->low));
+    WEFT_CHECK(stack->guard == WEFT_GUARD_CANARY && !weft_stack_is_overrun(stack) && !weft_stack_is_overrun(below));
+    for (size_t at = 1; at <= WEFT_STACK_GUARD; at += at < 100 || at > WEFT_STACK_GUARD - 100 ? 1 : 97) {
+        stack->low[-(ptrdiff_t)at] = 1;
+        WEFT_CHECK(weft_stack_is_overrun(stack) && !weft_stack_is_overrun(below));
+        stack->low[-(ptrdiff_t)at] = 0;
+    }
+    WEFT_CHECK(!weft_stack_is_overrun(stack));
+    weft_stack_give(&stacks, stack);
+    weft_stack_give(&stacks, below);
+    weft_stacks_close(&stacks);
+    return 0;
+}
+
+static int canaries_cost_no_memory(void)
+{
+    enum { STACKS = 500 };
+    weft_stacks stacks;
+    static weft_stack *stack[STACKS];
+    weft_stacks_init(&stacks);
+    stacks.best_guard = WEFT_GUARD_CANARY;
+    size_t before = resident_bytes();
+    for (size_t i = 0; i < STACKS; i++) {
+        stack[i] = weft_stack_take(&stacks, 0);
+        WEFT_CHECK(!weft_stack_is_overrun(stack[i]));
+    }
+    size_t after = resident_bytes();
+    if (!tools_is_sanitizer() && !tools_is_valgrind())
+        WEFT_CHECK(after - before < (size_t)STACKS * PAGE / 2); /* pages that are read alone are not the process's own */
+    for (size_t i = 0; i < STACKS; i++)
+        weft_stack_give(&stacks, stack[i]);
     weft_stacks_close(&stacks);
     return 0;
 }
@@ -410,7 +468,9 @@ static const weft_test tests[] = {
     PLAIN(sizes_are_honoured),
     PLAIN(tops_are_staggered),
     PLAIN(guards_fault),
-    PLAIN(the_budget_of_guards_is_kept),
+    PLAIN(past_the_budget_of_guards_there_are_canaries),
+    PLAIN(any_byte_of_a_canary_tells),
+    PLAIN(canaries_cost_no_memory),
     PLAIN(the_latest_comes_back_first),
     PLAIN(trimming_gives_pages_back),
     PLAIN(out_of_memory),

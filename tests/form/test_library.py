@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -79,10 +80,59 @@ def test_the_shared_library_says_its_name():
     assert re.search(r'SONAME.*\[libweft\.so\.0\]', output('readelf', '-d', SHARED))
 
 
-def test_the_shared_library_binds_at_once_and_keeps_its_stack_unexecutable():
-    assert 'NOW' in output('readelf', '-d', SHARED)
-    stack = re.search(r'GNU_STACK.*\n?.*\b(R\w+)\s', output('readelf', '-lW', SHARED))
-    assert stack and 'E' not in stack.group(1)
+def hardening_complaints(library):
+    """What a library lacks of: all symbols bound when it is loaded, the table of them read-only then, no executable stack."""
+    dynamic, segments = output('readelf', '-dW', library), output('readelf', '-lW', library)
+    stack = re.search(r'GNU_STACK.*\s(R\w+)\s', segments)
+    complaints = []
+    if not re.search(r'\(FLAGS\).*BIND_NOW|\(FLAGS_1\).*NOW', dynamic):
+        complaints.append('it binds symbols lazily')
+    if 'GNU_RELRO' not in segments:
+        complaints.append('its table of symbols stays writable')
+    if not stack or 'E' in stack.group(1):
+        complaints.append('its stack is executable')
+    if 'TEXTREL' in dynamic:
+        complaints.append('its code is written to when it is loaded')
+    return complaints
+
+
+def test_the_shared_library_is_linked_with_care():
+    assert hardening_complaints(SHARED) == []
+
+
+@pytest.mark.parametrize('flags, complaint', [
+    ([], None),
+    (['-Wl,-z,lazy'], 'it binds symbols lazily'),
+    (['-Wl,-z,norelro'], 'its table of symbols stays writable'),
+    (['-Wl,-z,execstack'], 'its stack is executable'),
+], ids=lambda value: ' '.join(value) if isinstance(value, list) else None)  # fmt: skip
+def test_a_library_linked_carelessly_is_found(tmp_path, flags, complaint):
+    careful = ['-Wl,-z,now', '-Wl,-z,relro', '-Wl,-z,noexecstack']
+    library = compile_c(tmp_path / 'liba.so', 'int weft_one(void) { return 1; }', '-shared', '-fPIC', *careful, *flags)
+    assert hardening_complaints(library) == ([complaint] if complaint else [])
+
+
+SWITCHES = {
+    'x86_64': ('gcc', 'objdump', 'endbr64', None),
+    'aarch64': ('aarch64-linux-gnu-gcc', 'aarch64-linux-gnu-objdump', r'(bti\tc|hint\t#0x22)', 'BTI'),
+}
+
+
+@pytest.mark.parametrize('processor', SWITCHES)
+def test_the_assembly_may_be_jumped_to_and_not_be_executed_on_the_stack(processor, tmp_path):
+    compiler, objdump, landing_pad, note = SWITCHES[processor]
+    if not shutil.which(compiler):
+        pytest.skip('%s is not installed' % compiler)
+    switch = tmp_path / 'switch.o'
+    output(compiler, '-c', ROOT / 'lib' / 'coro' / ('switch_%s.S' % processor), '-o', switch)
+    entries = re.findall(r'<(weft_switch_(?:|start_|call_|walk_))>:\n[^\n]*?\t(?:[0-9a-f ]+\t)([^\n]*)',
+                         output(objdump, '-d', switch))  # fmt: skip
+    assert sorted(name for name, _ in entries) == ['weft_switch_', 'weft_switch_call_', 'weft_switch_start_',
+                                                   'weft_switch_walk_']  # fmt: skip
+    assert all(re.match(landing_pad, first) for _, first in entries), entries
+    stack = re.search(r'\.note\.GNU-stack +PROGBITS +\S+ \S+ \S+ \S+ +(\w*) ', output('readelf', '-SW', switch))
+    assert stack and 'X' not in stack.group(1)
+    assert not note or note in output('readelf', '-nW', switch)
 
 
 def link_alone(archive, program, source=ROOT / 'tests' / 'form' / 'lib_alone.c'):
