@@ -18,7 +18,7 @@
 #include "server/session.h"
 
 enum {
-    COPY_MAX = 16 * 1024,     /* larger messages are sent from where they lie */
+    COPY_MAX = 4 * 1024,      /* larger messages are sent from where they lie */
     YIELD_AFTER = 256 * 1024, /* bytes sent at once, after which others may run */
     TEXT_ROOM = 512,
 };
