@@ -76,8 +76,10 @@ void weft_ws_hall_close(weft_server *server)
 
 struct weft_ws_extra *weft_session_extra(weft_ws *ws)
 {
-    if (!ws->extra)
-        ws->extra = weft_mem_calloc(1, sizeof *ws->extra);
+    if (!ws->extra && (ws->extra = weft_mem_calloc(1, sizeof *ws->extra))) {
+        weft_list_init(&ws->extra->streaming.link);
+        ws->extra->ws = ws;
+    }
     return ws->extra;
 }
 
@@ -146,6 +148,7 @@ static void go_down(weft_ws *ws)
         return;
     ws->is_down = true;
     weft_timer_clear(&ws->timer);
+    weft_session_end_stream(ws);
     weft_outbox_close(&ws->outbox);
     weft_session_wake_senders(ws);
     if (ws->receiver) {

@@ -86,8 +86,10 @@ struct weft_ws {
 
 /* What only some need, in one allocation each. */
 struct weft_ws_extra {
-    weft_deflate *deflate; /* with a context of its own */
-    weft_shared **held;    /* what came for it while a message was streamed */
+    weft_deflate *deflate;         /* with a context of its own */
+    struct weft_holding streaming; /* in the list of the task that streams */
+    weft_ws *ws;
+    weft_shared **held; /* what came for it while a message was streamed */
     size_t held_count, held_room;
     char reason[WEFT_WS_CONTROL_MAX];
     uint8_t pong_size;

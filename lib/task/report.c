@@ -94,8 +94,11 @@ static void print_own_deadline(const struct report *r, const weft_task *t)
 
 static void print_held(const struct report *r, const weft_task *t)
 {
-    LIST_EACH (node, &t->held)
-        fprintf(r->out, ", holds %s", CONTAINER_OF(node, const struct weft_holding, link)->what);
+    LIST_EACH (node, &t->held) {
+        const struct weft_holding *holding = CONTAINER_OF(node, const struct weft_holding, link);
+        if (holding->what)
+            fprintf(r->out, ", holds %s", holding->what);
+    }
 }
 
 static void print_wait(const struct report *r, const weft_wait *wait)

@@ -32,7 +32,8 @@ static void let_go(weft_task *t)
     weft_list *node;
     while ((node = weft_list_shift(&t->held))) {
         struct weft_holding *holding = CONTAINER_OF(node, struct weft_holding, link);
-        weft_misuse("%s is still held at the end of its task", holding->what);
+        if (holding->what)
+            weft_misuse("%s is still held at the end of its task", holding->what);
         holding->let_go(holding);
     }
 }

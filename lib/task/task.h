@@ -101,7 +101,7 @@ struct weft_task {
 /* What a task holds and must let go before it ends. */
 struct weft_holding {
     weft_list link;
-    const char *what; /* "a lock" */
+    const char *what; /* "a lock"; NULL for what a task may end with */
     void (*let_go)(struct weft_holding *holding);
 };
 

@@ -327,6 +327,50 @@ static int streaming_out(void)
     return close_server();
 }
 
+static int begins_a_stream(void *arg)
+{
+    WEFT_TRY(weft_ws_stream(arg, false));
+    return weft_ws_stream_write(arg, "half", 4);
+}
+
+static int waits_for_a_stream(void *arg)
+{
+    WEFT_TRY(weft_yield());
+    see("%d;", weft_ws_send_text(arg, "x"));
+    return 0;
+}
+
+static int leaves_a_stream(weft_request *req)
+{
+    weft_ws *ws;
+    weft_message msg;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    WEFT_GROUP (both) {
+        weft_go(&both, waits_for_a_stream, ws);
+        weft_go(&both, begins_a_stream, ws);
+    }
+    see("%d %d;", both.result, weft_ws_receive(ws, &msg));
+    return 0;
+}
+
+static int a_stream_without_an_end(void)
+{
+    client c;
+    open_server();
+    weft_get(app, "/leaves", leaves_a_stream);
+    WEFT_CHECK(client_open(&c, server, 4096) == 0);
+    client_send(&c, TEXT(WS_GET("/leaves")));
+    settle();
+    CHECK_GOT(&c, WS_SWITCH("") "\x02\x00"
+                                "\x00\x04half"
+                                "\x88\x02\x03\xf3");
+    client_send(&c, TEXT("\x88\x82" Z "\x03\xf3"));
+    settle();
+    CHECK_SEEN("-4003;0 0;");
+    client_close(&c, false);
+    return close_server();
+}
+
 /* ---- ways to send ---- */
 
 static int all_ways(weft_request *req)
@@ -605,6 +649,7 @@ int main(int argc, char **argv)
         TEST(several_tasks_send),
         TEST(one_task_receives),
         TEST(streaming_out),
+        TEST(a_stream_without_an_end),
         TEST(ways_to_send),
         TEST(compressed_messages),
         TEST(callbacks),
