@@ -146,7 +146,7 @@ static int each_allocation(void)
         rc = weft_test_run(live, &life, NULL, .fail_at = n, .fail_after = true, .quiet = true);
         WEFT_CHECK(rc == 0 || rc == -ENOMEM);
     }
-    WEFT_CHECK(n > 60 && n < 2000);
+    WEFT_CHECK(n > 40 && n < 2000);
     weft_app_free(app);
     return 0;
 }
