@@ -30,8 +30,9 @@
 
 struct connection {
     bool is_upgraded;
-    char *frame; /* one that has not come whole, behind HEADER_ROOM bytes */
-    size_t size, whole;
+    bool is_partial;
+    char *frame; /* one that has not come whole, behind HEADER_ROOM bytes; kept for the next */
+    size_t room, size, whole;
 };
 
 static struct connection connections[FDS_MAX];
@@ -118,9 +119,15 @@ static bool upgrade(int fd)
 static bool keep(struct connection *c, const unsigned char *at, size_t size, size_t whole)
 {
     c->whole = whole ? whole : HEADER_ROOM;
-    c->frame = malloc(HEADER_ROOM + (c->whole > size ? c->whole : size));
+    size_t room = HEADER_ROOM + (c->whole > size ? c->whole : size);
+    if (room > c->room) {
+        free(c->frame);
+        c->frame = malloc(room);
+        c->room = c->frame ? room : 0;
+    }
     if (!c->frame)
         return false;
+    c->is_partial = true;
     memcpy(c->frame + HEADER_ROOM, at, size);
     c->size = size;
     return true;
@@ -138,17 +145,15 @@ static bool read_on(int fd)
         return true;
     size_t header;
     frame_size((unsigned char *)c->frame + HEADER_ROOM, c->size, &header);
-    bool is_fine = echo(fd, (unsigned char *)c->frame + HEADER_ROOM, header, c->whole);
-    free(c->frame);
-    c->frame = NULL;
-    return is_fine;
+    c->is_partial = false;
+    return echo(fd, (unsigned char *)c->frame + HEADER_ROOM, header, c->whole);
 }
 
 static bool on_readable(int fd)
 {
     static unsigned char buffer[HEADER_ROOM + READ_SIZE];
     struct connection *c = &connections[fd];
-    if (c->frame)
+    if (c->is_partial)
         return read_on(fd);
     ssize_t n = recv(fd, buffer + HEADER_ROOM, READ_SIZE, 0);
     if (n <= 0)

@@ -37,12 +37,12 @@ struct weft_request {
     weft_arena arena;
     weft_http_head head;
     weft_http_target target;
-    const char *path;   /* decoded */
-    char *texts;        /* of a request that may be upgraded: path, query and parameters; else NULL */
-    const char *handed; /* where the arena was when the handler began */
-    weft_route_match match;
-    weft_group group; /* the request's: opened around the handler */
-    bool is_open;     /* the group is */
+    const char *path;        /* decoded */
+    char *texts;             /* of a request that may be upgraded: path, query and parameters; else NULL */
+    const char *handed;      /* where the arena was when the handler began */
+    weft_route_match *match; /* in the arena; of a request that may be upgraded, in its texts */
+    weft_group group;        /* the request's: opened around the handler */
+    bool is_open;            /* the group is */
 
     weft_bytes line;     /* the first line as it came; with an access log */
     weft_duration began; /* when the head was there; with an access log */
