@@ -16,6 +16,8 @@
  *     generator_whole                    a generator made, its first value, its end, and it is closed
  *     pipeline_step                      a value from range, map and filter that lets all through
  *     offload                            a function that does nothing, called in a thread and back, its value copied
+ *     file_load, file_pread              a file of 4 KiB, in the page cache, loaded whole; the same read from an open one
+ *     process_run                        a program that does nothing started, waited for and reaped, its outputs collected
  *     queue_1, queue_10, queue_64        an item from one task to another through a queue of that capacity
  *     queue_alone                        an item put and got by one task, so that nobody waits
  *     lock, semaphore                    one acquired and released that nobody else wants
@@ -26,10 +28,12 @@
  * NAME=COUNT does that many operations once and prints nothing: for callgrind, which counts instructions.
  */
 #include <weft/event.h>
+#include <weft/folder.h>
 #include <weft/generator.h>
 #include <weft/lock.h>
 #include <weft/log.h>
 #include <weft/offload.h>
+#include <weft/process.h>
 #include <weft/queue.h>
 #include <weft/select.h>
 #include <weft/semaphore.h>
@@ -471,6 +475,64 @@ static int offloads(const struct measure *m)
     return calls == m->count ? 0 : -EIO;
 }
 
+/* ---- files and processes ---- */
+
+enum { FILE_SIZE = 4096 };
+
+static int make_file(char path[300])
+{
+    char folder[256];
+    static const char zeros[FILE_SIZE];
+    WEFT_TRY(weft_folder_temporary(folder, sizeof folder, NULL));
+    snprintf(path, 300, "%s/file", folder);
+    return weft_file_save(path, zeros, sizeof zeros);
+}
+
+static int remove_file(char path[300])
+{
+    *strrchr(path, '/') = '\0';
+    return weft_folder_remove_tree(path);
+}
+
+static int loads(const struct measure *m)
+{
+    char path[300];
+    weft_bytes content;
+    WEFT_TRY(make_file(path));
+    for (long i = 0; i < m->count; i++) {
+        WEFT_TRY(weft_file_load(path, FILE_SIZE, &content));
+        bool is_whole = content.size == FILE_SIZE;
+        weft_bytes_drop(&content);
+        if (!is_whole)
+            return -EIO;
+    }
+    return remove_file(path);
+}
+
+static int preads(const struct measure *m)
+{
+    char path[300], buf[FILE_SIZE];
+    weft_file *f __attribute__((cleanup(weft_file_drop))) = NULL;
+    WEFT_TRY(make_file(path));
+    WEFT_TRY(weft_file_open(&f, path, "r"));
+    for (long i = 0; i < m->count; i++)
+        if (weft_file_pread(f, buf, sizeof buf, 0) != FILE_SIZE)
+            return -EIO;
+    return remove_file(path);
+}
+
+static int process_runs(const struct measure *m)
+{
+    weft_process_result done;
+    for (long i = 0; i < m->count; i++) {
+        WEFT_TRY(weft_process_run(&done, WEFT_ARGV("true")));
+        weft_process_result_drop(&done);
+        if (done.status.code != 0)
+            return -EIO;
+    }
+    return 0;
+}
+
 static const struct measure measures[] = {
     { .name = "parked_bytes", .whole = parked },
     { "yield_2", 400000, yields, 2, NULL },
@@ -485,6 +547,9 @@ static const struct measure measures[] = {
     { "generator_whole", 100000, generators, 0, NULL },
     { "pipeline_step", 400000, pipeline_steps, 0, NULL },
     { "offload", 5000, offloads, 0, NULL },
+    { "file_load", 3000, loads, 0, NULL },
+    { "file_pread", 5000, preads, 0, NULL },
+    { "process_run", 100, process_runs, 0, NULL },
     { "queue_1", 200000, hand_over, 1, NULL },
     { "queue_10", 200000, hand_over, 10, NULL },
     { "queue_64", 200000, hand_over, 64, NULL },

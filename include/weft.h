@@ -18,6 +18,7 @@
 #include <weft/lock.h>
 #include <weft/log.h>
 #include <weft/loop.h>
+#include <weft/message.h>
 #include <weft/offload.h>
 #include <weft/once.h>
 #include <weft/pool.h>
@@ -26,10 +27,12 @@
 #include <weft/rate.h>
 #include <weft/request.h>
 #include <weft/retry.h>
+#include <weft/room.h>
 #include <weft/scope.h>
 #include <weft/select.h>
 #include <weft/semaphore.h>
 #include <weft/signal.h>
+#include <weft/sse.h>
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>

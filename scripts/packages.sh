@@ -22,7 +22,7 @@ packages_of() {
         ;;
     test)
         printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
-            valgrind libc6-dbg clang llvm clang-format gdb
+            valgrind libc6-dbg clang llvm clang-format gdb chromium chromium-driver python3-selenium
         clang_runtime
         other_processors
         ;;

@@ -10,6 +10,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
+#include "server/rooms.h"
 #include "server/routes.h"
 #include "server/server.h"
 
@@ -85,6 +86,7 @@ static void free_listen(weft_app *app)
 
 static void dispose(weft_app *app)
 {
+    weft_app_free_rooms(app);
     weft_router_free(app->router);
     weft_routes_free(app);
     free_listen(app);

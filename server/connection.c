@@ -11,6 +11,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "server/access_log.h"
+#include "server/events.h"
 #include "server/request.h"
 
 /* ---- states ---- */
@@ -578,9 +579,10 @@ static void stop(weft_connection *c)
 
 bool weft_connection_drain(weft_connection *c)
 {
-    if (c->state == WEFT_CONNECTION_HANDLING)
+    if (c->state == WEFT_CONNECTION_HANDLING) {
         c->must_close = true;
-    else if (c->state == WEFT_CONNECTION_UPGRADED)
+        weft_events_stop(c->request);
+    } else if (c->state == WEFT_CONNECTION_UPGRADED)
         c->upgrade->ops->stop(c->upgrade);
     else if (c->state == WEFT_CONNECTION_HEAD || (c->state == WEFT_CONNECTION_IDLE && !c->has_served))
         weft_server_set_phase(c->server, c, c->phase); /* its time begins now */

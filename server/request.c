@@ -15,6 +15,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "server/access_log.h"
+#include "server/events.h"
 
 /* ---- making ---- */
 
@@ -76,6 +77,7 @@ void weft_request_free(weft_request *req)
     weft_server *server = req->connection->server;
     if (UNLIKELY(req->buffered > 0))
         weft_server_hold(server, -(int64_t)req->buffered);
+    weft_events_free(req);
     weft_arena_free(&req->arena);
     weft_mem_free(req->texts);
     weft_slab_give(&server->request_slab, req);
@@ -276,6 +278,7 @@ void weft_request_on_gone(weft_request *req)
         weft_wait_settle(req->body_wait, WEFT_EGONE);
     if (req->write_wait)
         weft_wait_settle(req->write_wait, WEFT_EGONE);
+    weft_events_on_gone(req);
     if (req->is_open && !req->route->finish_when_client_leaves)
         weft_scope_cut(&req->group.scope, WEFT_ECANCELED, false);
 }

@@ -56,6 +56,7 @@ struct weft_request {
     int64_t stream_left; /* of a declared length */
     size_t unyielded;    /* bytes written since the writer last let others run */
     weft_wait *write_wait;
+    struct weft_events *events; /* a stream of server-sent events */
 
     bool sent_continue;
     bool body_ended, body_streamed;

@@ -405,7 +405,13 @@ static void on_drained(weft_upgrade *u)
 
 static void on_low(weft_outbox *o)
 {
-    go_on_sending(CONTAINER_OF(o, weft_ws, outbox));
+    weft_ws *ws = CONTAINER_OF(o, weft_ws, outbox);
+    LIST_EACH (link, &ws->hooks) {
+        weft_ws_hook *hook = CONTAINER_OF(link, weft_ws_hook, link);
+        if (hook->low)
+            hook->low(hook, ws);
+    }
+    go_on_sending(ws);
 }
 
 static void on_failed(weft_outbox *o, int error)

@@ -45,6 +45,7 @@ typedef struct weft_ws_hall {
 typedef struct weft_ws_hook {
     weft_list link;
     void (*down)(struct weft_ws_hook *hook, weft_ws *ws); /* nothing can be sent any more; said once; may be NULL */
+    void (*low)(struct weft_ws_hook *hook, weft_ws *ws);  /* much was unsent, and is not any more; may be NULL */
     void (*end)(struct weft_ws_hook *hook, weft_ws *ws);  /* the handler has ended: forget the socket. It is out of the list */
 } weft_ws_hook;
 

@@ -13,6 +13,7 @@
 #include "lib/base/check.h"
 #include "lib/http/chunked.h"
 #include "lib/http/field.h"
+#include "server/events.h"
 #include "server/reply.h"
 
 enum { YIELD_AFTER = 256 * 1024 };
@@ -48,6 +49,7 @@ void weft_request_on_drained(weft_request *req)
 {
     if (req->write_wait)
         weft_wait_settle(req->write_wait, 0);
+    weft_events_on_drained(req);
 }
 
 /* After a piece: waits for a slow client, and lets others run beside a fast one. */
@@ -99,7 +101,7 @@ int weft_write(weft_request *req, const void *data, size_t size)
         rc = begin_by_default(req);
     if (rc < 0)
         return rc;
-    if (req->write_wait)
+    if (req->write_wait || req->events)
         return -EBUSY;
     if (weft_request_gone(req))
         return WEFT_EGONE;
@@ -137,6 +139,8 @@ bool weft_reply_end_stream(weft_request *req, int rc)
 {
     bool is_short = req->framing == WEFT_FRAMING_LENGTH && req->stream_left > 0;
     bool is_head = req->head.method_id == WEFT_HTTP_HEAD;
+    if (req->events)
+        rc = weft_events_end(req, rc) ? 0 : -EIO;
     if (rc >= 0 && !req->stream_failed && (!is_short || is_head)) {
         if (req->framing == WEFT_FRAMING_CHUNKED && !is_head)
             write_last_chunk(req);

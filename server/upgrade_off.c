@@ -3,6 +3,8 @@
 /* For a build without wslay or libcrypto: every handshake is answered 501, so nobody ever has a socket. */
 #include <errno.h>
 
+#include <weft/room.h>
+
 #include "lib/base/check.h"
 #include "server/session.h"
 
@@ -39,6 +41,11 @@ int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size
 
 /* Nobody has a socket to call these with. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+
+int weft_room_join_ws(weft_ws *ws, const char *room, weft_member **ret_member, const weft_join_options *options)
+{
+    no_socket(ws);
+}
 
 const char *weft_ws_protocol(const weft_ws *ws)
 {

@@ -4,7 +4,9 @@
 """A peer of bench/runtime in Python's asyncio. It prints "name best median" lines, in nanoseconds (bytes for parked_bytes)."""
 import asyncio
 import logging
+import os
 import resource
+import tempfile
 import time
 
 REPEATS = 5
@@ -129,6 +131,32 @@ async def offloading(count):
         await asyncio.to_thread(int, i)
 
 
+async def loading(count):
+    def load(path):
+        with open(path, "rb") as f:
+            return f.read()
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(bytes(4096))
+        f.flush()
+        for _ in range(count):
+            assert len(await asyncio.to_thread(load, f.name)) == 4096
+
+
+async def preading(count):
+    with tempfile.TemporaryFile() as f:
+        f.write(bytes(4096))
+        f.flush()
+        for _ in range(count):
+            assert len(await asyncio.to_thread(os.pread, f.fileno(), 4096, 0)) == 4096
+
+
+async def running(count):
+    pipe = asyncio.subprocess.PIPE
+    for _ in range(count):
+        process = await asyncio.create_subprocess_exec("true", stdin=pipe, stdout=pipe, stderr=pipe)
+        await process.communicate()
+
+
 def resident_bytes():
     with open("/proc/self/statm", encoding="ascii") as f:
         return int(f.read().split()[1]) * resource.getpagesize()
@@ -171,6 +199,9 @@ async def main():
     await report("select_4", 4000, selects, 4000)
     await report("generator_step", 40000, generating, 40000)
     await report("offload", 1000, offloading, 1000)
+    await report("file_load", 1000, loading, 1000)
+    await report("file_pread", 1000, preading, 1000)
+    await report("process_run", 50, running, 50)
     await parked(50000)
 
 

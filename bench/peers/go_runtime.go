@@ -10,6 +10,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/exec"
 	"runtime"
 	"sort"
 	"strings"
@@ -193,6 +194,40 @@ func sleepsCut(count int) {
 	}
 }
 
+// Go keeps the thread for a read that does not last; no other goroutine runs on this one core meanwhile.
+func loads(count int) {
+	file, _ := os.CreateTemp("", "bench")
+	defer os.Remove(file.Name())
+	file.Write(make([]byte, 4096))
+	for i := 0; i < count; i++ {
+		if content, err := os.ReadFile(file.Name()); err != nil || len(content) != 4096 {
+			panic("a file is not whole")
+		}
+	}
+}
+
+func preads(count int) {
+	file, _ := os.CreateTemp("", "bench")
+	defer os.Remove(file.Name())
+	file.Write(make([]byte, 4096))
+	buffer := make([]byte, 4096)
+	for i := 0; i < count; i++ {
+		if size, err := file.ReadAt(buffer, 0); err != nil || size != 4096 {
+			panic("a file is not whole")
+		}
+	}
+}
+
+func processRuns(count int) {
+	for i := 0; i < count; i++ {
+		command := exec.Command("true")
+		command.Stdin = strings.NewReader("")
+		if _, err := command.Output(); err != nil {
+			panic(err)
+		}
+	}
+}
+
 func residentPages() (pages int) {
 	text, _ := os.ReadFile("/proc/self/statm")
 	fmt.Sscanf(strings.Fields(string(text))[1], "%d", &pages)
@@ -237,5 +272,8 @@ func main() {
 	report("select_4", 100000, func() { selects(100000) })
 	report("generator_step", 100000, func() { generatorSteps(100000) })
 	report("offload", 5000, func() { offloads(5000) })
+	report("file_load", 20000, func() { loads(20000) })
+	report("file_pread", 20000, func() { preads(20000) })
+	report("process_run", 50, func() { processRuns(50) })
 	parked(200000)
 }

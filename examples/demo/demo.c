@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* Everything that Weft can do, on one port: `GET /` lists it. needs: libcrypto */
+/* Everything that Weft can do, on one port: `GET /` lists it. needs: libcrypto; with: chat/chat.c */
 #include <weft.h>
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
+
+void chat_add(weft_app *app); /* chat.c */
 
 /* page.html, by embed.py */
 extern const char demo_page[];
@@ -133,6 +135,37 @@ static int ws_echo(weft_request *req)
     return rc;
 }
 
+/* Each message goes as it came to every member of the room, the sender included. */
+static int ws_chat(weft_request *req)
+{
+    weft_ws *ws;
+    weft_member *me;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    WEFT_TRY(weft_room_join(ws, weft_param(req, "room"), &me));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0)
+        (void)weft_room_send(me, &msg);
+    return rc;
+}
+
+/* A tick every second; who comes back goes on with the number after its last. */
+static int events(weft_request *req)
+{
+    const char *last = weft_events_last_id(req);
+    int64_t n = 0;
+    if (last)
+        WEFT_TRY(parse_number(last, INT32_MAX, &n));
+    WEFT_TRY(weft_events_begin(req));
+    for (;;) {
+        char id[24], data[32];
+        snprintf(id, sizeof id, "%lld", (long long)++n);
+        snprintf(data, sizeof data, "tick %lld", (long long)n);
+        WEFT_TRY(weft_events_send(req, .name = "tick", .id = id, .data = data));
+        WEFT_TRY(weft_sleep(WEFT_SECOND));
+    }
+}
+
 static int healthz(weft_request *req)
 {
     return weft_reply_text(req, 200, "ok\n");
@@ -158,6 +191,9 @@ int main(int argc, char **argv)
     weft_get(app, "/download/{size}", download);
     weft_post(app, "/upload", upload, .body_limit = WEFT_NO_LIMIT);
     weft_get(app, "/ws/echo", ws_echo);
+    weft_get(app, "/ws/chat/{room}", ws_chat);
+    weft_get(app, "/events", events);
+    chat_add(app);
     weft_get(app, "/healthz", healthz);
     weft_get(app, "/readyz", readyz);
     return weft_app_main(app, argc, argv);

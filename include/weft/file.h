@@ -75,7 +75,7 @@ WEFT_API void weft_bytes_drop(weft_bytes *bytes);
 WEFT_API WEFT_WAITS int weft_file_open_(weft_file **ret, const char *path, const char *mode, const weft_file_options *options);
 
 /* May wait. A new file without a name, to write and read ("w+"), in `folder` (NULL: $TMPDIR, or /tmp); it goes away with its
- * close. 0 or as weft_file_open. */
+ * close. 0 or as weft_file_open; -EOPNOTSUPP a file system without such files. */
 WEFT_API WEFT_WAITS int weft_file_temporary(weft_file **ret, const char *folder);
 
 /* May wait. Closes it and frees it: call it once, it is never refused and cannot be used afterwards whatever is returned.

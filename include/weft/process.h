@@ -71,7 +71,8 @@ typedef struct weft_process_options {
 WEFT_API WEFT_WAITS int weft_process_open_(weft_process **ret, const char *const *argv, const weft_process_options *options);
 
 /* The other ends of the child's pipes, or NULL where there is none. They belong to the process: neither close them (for the
- * input see weft_process_end_input) nor use them after it. What a child wrote can be read after its end. */
+ * input see weft_process_end_input; weft_stream_shutdown is for sockets) nor use them after it. What a child wrote can be read
+ * after its end. */
 WEFT_API weft_stream *weft_process_input(const weft_process *p);
 WEFT_API weft_stream *weft_process_output(const weft_process *p);
 WEFT_API weft_stream *weft_process_errors(const weft_process *p);

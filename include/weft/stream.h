@@ -41,6 +41,11 @@ WEFT_API WEFT_MUST int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b
  * reason. */
 WEFT_API WEFT_WAITS int64_t weft_stream_read(weft_stream *s, void *buf, size_t size);
 
+/* May wait. The next line, ended by "\n" or the end of input: 1 with *ret_line set (its end is left out, a NUL follows) until
+ * the next weft_stream_line on the stream; 0 at the end of input; -EMSGSIZE more than `limit` bytes (0, and what is more than
+ * that: 64 KiB less one) have come without an end; errors as weft_stream_read. Unless it returns 1 nothing has been taken. */
+WEFT_API WEFT_WAITS int weft_stream_line(weft_stream *s, weft_bytes *ret_line, size_t limit);
+
 /* May wait. Writes all of it, waiting while the peer is slow: when it returns 0 the kernel (or the pair) has taken the last
  * byte, so that weft_stream_close loses nothing. Returns 0, or < 0: -EPIPE, -ECONNRESET, WEFT_ECLOSED, -EBUSY, -ENOMEM, the
  * reason. The data is borrowed until it returns. A write of 0 bytes waits for what a cut write has left. */

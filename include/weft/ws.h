@@ -43,6 +43,7 @@
 #ifndef WEFT_WS_H
 #define WEFT_WS_H
 
+#include <weft/message.h>
 #include <weft/request.h>
 #include <weft/time.h>
 
@@ -51,13 +52,6 @@ extern "C" {
 #endif
 
 typedef struct weft_ws weft_ws;
-
-/* `data` ends in a NUL that does not count, where it comes from weft_ws_receive. */
-typedef struct weft_message {
-    const void *data;
-    size_t size; /* bytes */
-    bool is_text;
-} weft_message;
 
 /* ---- accepting ---- */
 

@@ -93,18 +93,18 @@ static inline void weft_coro_end(weft_home *home, weft_coro *co)
     __builtin_unreachable();
 }
 
-/* From the running coroutine, whose place is kept in *from, to where `to` was left. Both may be elsewhere in memory when `from`
- * is gone on with. */
-static inline void weft_coro_transfer(weft_coro *from, const weft_coro *to)
+/* From the running coroutine, whose place is kept in *save, to where another was left, on `stack`. */
+static inline void weft_coro_transfer(void **save, void *sp, const weft_stack *stack)
 {
 #ifdef WEFT_TSAN
-    __tsan_switch_to_fiber(to->stack->fiber, 0);
+    __tsan_switch_to_fiber(stack->fiber, 0);
 #endif
 #ifdef WEFT_ASAN
     void *fake_stack = NULL;
-    __sanitizer_start_switch_fiber(&fake_stack, to->stack->low, weft_stack_size(to->stack));
+    __sanitizer_start_switch_fiber(&fake_stack, stack->low, weft_stack_size(stack));
 #endif
-    weft_switch_(&from->sp, to->sp);
+    (void)stack;
+    weft_switch_(save, sp);
 #ifdef WEFT_ASAN
     __sanitizer_finish_switch_fiber(fake_stack, NULL, NULL);
 #endif
@@ -119,15 +119,16 @@ static inline void weft_coro_arrived_by_transfer(void)
 }
 
 /* The last act of a function that ends by a transfer. */
-_Noreturn static inline void weft_coro_transfer_end(weft_coro *from, const weft_coro *to)
+_Noreturn static inline void weft_coro_transfer_end(void **save, void *sp, const weft_stack *stack)
 {
 #ifdef WEFT_TSAN
-    __tsan_switch_to_fiber(to->stack->fiber, 0);
+    __tsan_switch_to_fiber(stack->fiber, 0);
 #endif
 #ifdef WEFT_ASAN
-    __sanitizer_start_switch_fiber(NULL, to->stack->low, weft_stack_size(to->stack));
+    __sanitizer_start_switch_fiber(NULL, stack->low, weft_stack_size(stack));
 #endif
-    weft_switch_(&from->sp, to->sp);
+    (void)stack;
+    weft_switch_(save, sp);
     __builtin_unreachable();
 }
 

@@ -6,8 +6,8 @@
  *
  * Only what the calling convention has a callee keep is saved: six registers and the stack pointer on x86-64, 2-2.5 ns in a
  * loop; twelve and the low halves of eight vector registers on aarch64. The floating-point control words are not (9-20 ns
- * more): whoever changes them must put them back before waiting. ucontext keeps the signal mask too, by a system call each
- * time: some 100 times as slow.
+ * more): whoever changes them must put them back before waiting. The signal mask is the thread's, whoever
+ * runs; ucontext takes system calls to keep it so, and is some 100 times as slow.
  *
  * `saved` is where a stack was left: of the assembly, its stack pointer, which points to the frame below.
  */

@@ -9,6 +9,7 @@
  */
 #include "lib/coro/switch.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <ucontext.h>
 
@@ -23,14 +24,21 @@ struct context {
     struct context *visitor;
 };
 
-static void sleep_here(struct context *here, const struct context *to)
+/* The signal mask stays that of the thread, as with the assembly: swapcontext would put back the one that `to` had. */
+static void swap(struct context *here, struct context *to)
 {
+    CHECK(pthread_sigmask(SIG_SETMASK, NULL, &to->state.uc_sigmask) == 0);
     CHECK(swapcontext(&here->state, &to->state) == 0);
+}
+
+static void sleep_here(struct context *here, struct context *to)
+{
+    swap(here, to);
     while (here->visit) {
         struct context *visitor = here->visitor;
         here->visit(here->visit_arg);
         here->visit = NULL;
-        CHECK(swapcontext(&here->state, &visitor->state) == 0);
+        swap(here, visitor);
     }
 }
 

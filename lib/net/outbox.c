@@ -459,6 +459,13 @@ int weft_outbox_drop_key(weft_outbox *o, uint64_t key)
     return dropped;
 }
 
+void weft_outbox_drop_waiting(weft_outbox *o)
+{
+    struct weft_outbox_ref *before = begun(o);
+    while (before ? before->next : o->first)
+        drop_ref(o, before);
+}
+
 void weft_outbox_on_drained(weft_outbox *o, int error)
 {
     if (o->error)

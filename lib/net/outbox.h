@@ -134,6 +134,9 @@ bool weft_outbox_drop_oldest(weft_outbox *o);
 /* Gives up each buffer with this key (not 0) that has not begun to leave. How many? */
 int weft_outbox_drop_key(weft_outbox *o, uint64_t key);
 
+/* Gives up all that has not begun to leave, whatever it is. */
+void weft_outbox_drop_waiting(weft_outbox *o);
+
 /* The owner of the transport has been told `drained`. */
 void weft_outbox_on_drained(weft_outbox *o, int error);
 

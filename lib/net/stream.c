@@ -52,6 +52,8 @@ struct weft_stream {
     weft_wait *connecter;  /* parked, or NULL */
     char *store;           /* read ahead: `stored` bytes from `at` on */
     size_t at, stored, room;
+    char *line; /* that was told last, with room for `line_room` bytes */
+    size_t line_room;
     weft_list link; /* in the loop's list of open streams */
     weft_transport transport;
 };
@@ -191,6 +193,7 @@ static void free_stream(weft_stream *s)
 {
     weft_list_unlink(&s->link);
     weft_mem_free(s->store);
+    weft_mem_free(s->line);
     weft_mem_free(s);
 }
 
@@ -371,6 +374,77 @@ int64_t weft_stream_read(weft_stream *s, void *buf, size_t size)
     struct reader reader = { .wait = WEFT_WAIT("stream read", s, withdraw), .buf = buf, .size = size };
     s->reader = &reader;
     return park(s, &reader.wait);
+}
+
+/* ---- reading lines ---- */
+
+/* Waits for input, and leaves it in the store. When it returns < 0 the stream may be gone. */
+static int await_input(weft_stream *s, bool checks, const void *place)
+{
+    char nothing;
+    struct reader reader = { .wait = { .withdraw = withdraw, .what = "stream line", .on = s, .place = place },
+                             .buf = &nothing };
+    s->users++;
+    int rc = checks ? weft_wait_check("stream line") : 0;
+    if (rc == 0 && !s->is_closed && !s->has_ended)
+        rc = weft_transport_read_start(&s->transport);
+    if (rc == 0 && !s->is_closed && !s->has_ended) {
+        s->reader = &reader;
+        rc = park(s, &reader.wait);
+    }
+    s->users--;
+    if (!s->is_closed)
+        return rc;
+    free_if_unused(s);
+    return rc < 0 ? rc : WEFT_ECLOSED;
+}
+
+/* Takes the first `size` bytes as a line, and its end. */
+static int take_line(weft_stream *s, size_t size, bool has_end, weft_bytes *ret_line)
+{
+    char end;
+    if (size + 1 > s->line_room) {
+        char *grown = weft_mem_realloc(s->line, size + 1);
+        if (!grown)
+            return -ENOMEM;
+        s->line = grown;
+        s->line_room = size + 1;
+    }
+    if (size > 0)
+        take_stored(s, s->line, size);
+    if (has_end)
+        take_stored(s, &end, 1);
+    s->line[size] = '\0';
+    *ret_line = (weft_bytes){ .data = s->line, .size = size };
+    return 1;
+}
+
+int weft_stream_line(weft_stream *s, weft_bytes *ret_line, size_t limit)
+{
+    int rc = weft_wait_check("stream line");
+    if (rc < 0)
+        return rc;
+    check_stream(s);
+    if (s->reader)
+        return -EBUSY;
+    if (limit == 0 || limit >= AHEAD_MOST)
+        limit = AHEAD_MOST - 1;
+    size_t searched = 0; /* of the store, without finding an end */
+    for (bool has_waited = false;; has_waited = true) {
+        const char *line = s->store + s->at;
+        const char *end = s->stored > searched ? memchr(line + searched, '\n', s->stored - searched) : NULL;
+        size_t size = end ? (size_t)(end - line) : s->stored;
+        if (size > limit)
+            return -EMSGSIZE;
+        if (end || (s->has_ended && s->error == 0 && size > 0))
+            return take_line(s, size, end, ret_line);
+        if (s->has_ended)
+            return s->error;
+        searched = size;
+        rc = await_input(s, has_waited, __builtin_return_address(0));
+        if (rc < 0)
+            return rc;
+    }
 }
 
 /* ---- writing ---- */

@@ -118,48 +118,47 @@ int weft_file_load_(const char *path, size_t limit, weft_bytes *ret, const weft_
 
 /* ---- saving ---- */
 
-/* Those asked for, else those of the file that is replaced, else the usual ones, less the umask. */
-static int set_permissions(const struct whole_work *w, int folder, const char *name, int fd)
+/* Those asked for, else those of the file that is replaced; 0 for the usual ones, less the umask. */
+static mode_t find_permissions(const struct whole_work *w, int folder, const char *name)
 {
     struct stat st;
-    mode_t permissions = (mode_t)w->permissions;
-    if (!permissions) {
-        if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-            return 0;
-        permissions = st.st_mode & 07777;
-    }
-    return fchmod(fd, permissions) < 0 ? -errno : 0;
+    if (w->permissions)
+        return (mode_t)w->permissions;
+    bool is_there = fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+    return is_there ? st.st_mode & 07777 : 0;
 }
 
 /* Makes a new file in the folder, under a name that nobody has. */
-static int make_beside(int folder, char name[WEFT_RANDOM_NAME])
+static int make_beside(int folder, char name[WEFT_RANDOM_NAME], mode_t permissions)
 {
     int fd, tries = 100;
     do {
         weft_random_name(name);
-        fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, permissions);
     } while (fd < 0 && errno == EEXIST && --tries > 0);
     return fd < 0 ? -errno : fd;
 }
 
-static int fill_and_sync(const struct whole_work *w, int folder, const char *name, int fd)
+static int fill_and_sync(const struct whole_work *w, int fd, mode_t permissions)
 {
     size_t done;
-    int rc = set_permissions(w, folder, name, fd);
-    if (rc == 0)
-        rc = weft_write_fully(fd, w->data, w->size, &done);
+    int rc = weft_write_fully(fd, w->data, w->size, &done);
+    if (rc == 0 && permissions && fchmod(fd, permissions) < 0)
+        rc = -errno;
     if (rc == 0 && fsync(fd) < 0)
         rc = -errno;
     return rc;
 }
 
+/* The content may be secret: nobody else can open the new file before its permissions are set. */
 static int replace(const struct whole_work *w, int folder, const char *name)
 {
     char beside[WEFT_RANDOM_NAME];
-    int fd = make_beside(folder, beside);
+    mode_t permissions = find_permissions(w, folder, name);
+    int fd = make_beside(folder, beside, permissions ? 0600 : 0666);
     if (fd < 0)
         return fd;
-    int rc = fill_and_sync(w, folder, name, fd);
+    int rc = fill_and_sync(w, fd, permissions);
     if (close(fd) < 0 && rc == 0)
         rc = -errno;
     if (rc == 0 && renameat(folder, beside, folder, name) < 0)

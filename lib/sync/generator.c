@@ -9,7 +9,8 @@
  * has opened in the task, scopes and deferred calls, is put on at each entry and taken off at each yield.
  *
  * After a switch the processor predicts every return wrongly, until the calls of one side are balanced again. So there is one
- * call between the user's code and the switch, on either side, and all else is inline: a step went from 30 to 14 ns.
+ * call between the user's code and the switch, on either side, and all else is inline: a step went from 30 to 14 ns. And all
+ * that follows a switch waits for the stack pointer that it loads: so that is stored where it is loaded from, and never moved.
  */
 #include "lib/sync/generator.h"
 
@@ -31,9 +32,10 @@ struct body {
     void *arg;
     size_t stack_size;
     bool has_ended, is_closing, has_received;
-    weft_coro coro;         /* the body's while suspended, the consumer's while the body runs; no stack: not begun, or ended */
-    weft_generator *outer;  /* whose body steps this one, while it runs */
-    weft_scope *base_scope; /* the consumer's innermost, while it runs */
+    weft_coro coro; /* the consumer's while the body runs; its stack the body's while suspended, NULL: not begun, or ended */
+    void *sp;       /* where the body was left */
+    weft_generator *outer;          /* whose body steps this one, while it runs */
+    weft_scope *base_scope;         /* the consumer's innermost, while it runs */
     struct weft_scope_chain scopes; /* open in the body, while it is suspended */
     struct weft_deferred *deferred; /* the body's while suspended, the consumer's while it runs */
     struct weft_owned *owned;       /* generators made in the body */
@@ -119,12 +121,12 @@ weft_generator *weft_generator_make(const struct weft_generator_kind *kind, size
 
 /* ---- switching ---- */
 
-/* What the task's is becomes the body's, and the other way round. */
+/* What the task's is becomes the body's, and the other way round; but for the stack pointers, which the switch sees to. */
 INLINE void exchange(weft_task *t, struct body *b)
 {
-    weft_coro coro = t->coro;
-    t->coro = b->coro;
-    b->coro = coro;
+    weft_stack *stack = t->coro.stack;
+    t->coro.stack = b->coro.stack;
+    b->coro.stack = stack;
     struct weft_deferred *deferred = t->deferred;
     t->deferred = b->deferred;
     b->deferred = deferred;
@@ -139,10 +141,10 @@ INLINE void enter(weft_task *t, struct body *b)
     if (UNLIKELY(b->scopes.outermost))
         weft_scope_attach(t, &b->scopes);
     exchange(t, b);
-    weft_coro_transfer(&b->coro, &t->coro);
+    weft_coro_transfer(&b->coro.sp, b->sp, t->coro.stack);
 }
 
-/* All of leaving but the switch, from b->coro to t->coro. */
+/* All of leaving but the switch, to b->coro. */
 INLINE void prepare_to_leave(weft_task *t, struct body *b)
 {
     if (UNLIKELY(t->innermost != b->base_scope))
@@ -165,7 +167,7 @@ static void run_body(void *arg)
     weft_owned_end_all(&b->owned);
     b->has_ended = true;
     prepare_to_leave(t, b);
-    weft_coro_transfer_end(&b->coro, &t->coro);
+    weft_coro_transfer_end(&b->sp, b->coro.sp, t->coro.stack);
 }
 
 static int begin(struct body *b)
@@ -174,6 +176,7 @@ static int begin(struct body *b)
     if (!stack)
         return -ENOMEM;
     weft_coro_init(&b->coro, stack, stack->top, run_body, b);
+    b->sp = b->coro.sp;
     return 0;
 }
 
@@ -372,7 +375,7 @@ INLINE int hand_over(struct body *b, void *received, size_t received_size)
     b->has_received = false;
     weft_task *t = weft_here->current;
     prepare_to_leave(t, b);
-    weft_coro_transfer(&b->coro, &t->coro);
+    weft_coro_transfer(&b->sp, b->coro.sp, t->coro.stack);
     return UNLIKELY(b->is_closing) ? WEFT_ECANCELED : b->has_received;
 }
 

@@ -29,26 +29,45 @@ struct lock_own {
 
 OWN_OF(weft_lock, lock_own, LOCK_MAGIC, "a lock")
 
-static void hand_over(struct lock_own *own)
+/* Into and out of the list of what a task holds. Mostly it is the only thing, and then what is written does not depend on what
+ * is read: a lock acquired and released again and again takes 3.6 ns, 7.3 when each waits for the stores of the last. */
+static void take(struct lock_own *own, weft_task *t)
 {
-    weft_list_unlink(&own->holding.link);
-    weft_waiter *next = weft_waiter_first(&own->line);
-    own->owner = next ? next->wait->task : NULL;
-    if (!next)
+    weft_list *held = &t->held, *link = &own->holding.link;
+    own->owner = t;
+    if (UNLIKELY(!weft_list_is_empty(held))) {
+        weft_list_append(held, link);
         return;
-    weft_list_append(&own->owner->held, &own->holding.link);
+    }
+    held->next = held->prev = link;
+    link->next = link->prev = held;
+}
+
+static void strike_off(struct lock_own *own, weft_task *t)
+{
+    weft_list *held = &t->held, *link = &own->holding.link;
+    own->owner = NULL;
+    if (LIKELY(link->next == held && link->prev == held))
+        weft_list_init(held);
+    else
+        weft_list_unlink(link);
+}
+
+/* From its owner t to the next in line. */
+static void hand_over(struct lock_own *own, weft_task *t)
+{
+    strike_off(own, t);
+    weft_waiter *next = weft_waiter_first(&own->line);
+    if (LIKELY(!next))
+        return;
+    take(own, next->wait->task);
     weft_waiter_serve(next, 0);
 }
 
 static void let_go(struct weft_holding *holding)
 {
-    hand_over(CONTAINER_OF(holding, struct lock_own, holding));
-}
-
-static void take(struct lock_own *own, weft_task *t)
-{
-    own->owner = t;
-    weft_list_append(&t->held, &own->holding.link);
+    struct lock_own *own = CONTAINER_OF(holding, struct lock_own, holding);
+    hand_over(own, own->owner);
 }
 
 static void describe_owner(FILE *out, const weft_lock *l)
@@ -141,7 +160,7 @@ void weft_lock_release(weft_lock *l)
 {
     struct lock_own *own = own_of(l);
     if (is_held(own, "a lock is released"))
-        hand_over(own);
+        hand_over(own, weft_here->current);
 }
 
 weft_task *weft_lock_owner(const weft_lock *l)
@@ -215,7 +234,7 @@ int weft_condition_wait(weft_condition *c)
         return -EPERM;
     struct weft_waiting waiting = WEFT_WAITING("condition", c);
     waiting.waiter.result = 0;
-    hand_over(own_of(lock));
+    hand_over(own_of(lock), weft_here->current);
     rc = weft_waiting_park(&waiting, &own_of_condition(c)->line);
     if (rc < 0) /* a signal would have brought the lock with it */
         reacquire(lock, __builtin_return_address(0));

@@ -88,6 +88,7 @@ struct weft_loop {
     void (*after_task)(struct weft_loop *loop); /* after a task ran: flush */
     void *server;                               /* the layer above's own */
     void *test_client;                          /* the test client's own (server/test_client.c) */
+    void *hubs;                                 /* of the rooms that have members here (server/hub.c) */
     void *net;                                  /* lib/net's own, made when first needed */
     void (*net_stop)(struct weft_loop *loop);   /* no task is left: closes what was left open */
     void (*net_close)(struct weft_loop *loop);  /* gives it back, after the last handle is closed */

@@ -302,9 +302,10 @@ int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_fu
     pool->queued++;
     bool needs_thread = pool->queued > pool->idle && pool->alive < pool->limits.threads;
     bool has_thread = pool->alive > 0;
-    if (pool->idle > 0)
-        pthread_cond_signal(&pool->work);
+    bool has_idle = pool->idle > 0;
     pthread_mutex_unlock(&pool->lock);
+    if (has_idle) /* after the unlock: on one core the thread would wake only to wait for the lock */
+        pthread_cond_signal(&pool->work);
     pool->loop->outside++;
     int rc = needs_thread ? start_worker(pool) : 0;
     if (rc == 0 || has_thread || !unqueue(job)) /* those that there are will come to it */

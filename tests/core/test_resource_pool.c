@@ -211,6 +211,63 @@ static int acquiring_has_a_deadline(void)
     return weft_pool_close(pool);
 }
 
+/* ---- both in one turn ---- */
+
+struct waiter {
+    weft_pool *pool;
+    weft_scope scope;
+    int rc, next_rc;
+    struct resource *got;
+};
+
+static int wait_in_scope(void *arg)
+{
+    struct waiter *w = arg;
+    w->scope = (weft_scope){ .timeout = WEFT_NO_LIMIT };
+    weft_scope_open(&w->scope);
+    w->rc = weft_pool_acquire(w->pool, &w->got);
+    w->next_rc = weft_yield();
+    if (w->rc == 0)
+        weft_pool_release(w->pool, w->got);
+    weft_scope_close(&w->scope);
+    return 0;
+}
+
+/* Two wait; the first is cut short before or after what it waits for comes back, sound or broken. */
+static int release_and_reason(bool reason_first, bool is_broken)
+{
+    struct world w = { 0 };
+    weft_pool *pool;
+    struct resource *a;
+    WEFT_TRY(OPEN(&pool, &w, .limit = 1));
+    struct waiter first = { .pool = pool }, second = { .pool = pool };
+    WEFT_TRY(weft_pool_acquire(pool, &a));
+    WEFT_GROUP (g) {
+        weft_go(&g, wait_in_scope, &first);
+        weft_go(&g, wait_in_scope, &second);
+        WEFT_TRY(weft_yield());
+        if (reason_first)
+            weft_cancel(&first.scope);
+        if (is_broken)
+            weft_pool_discard(pool, a);
+        else
+            weft_pool_release(pool, a);
+        weft_cancel(&first.scope);
+    }
+    bool is_served = !reason_first && !is_broken; /* to open a new one would be to go on waiting */
+    WEFT_CHECK(first.rc == (is_served ? 0 : WEFT_ECANCELED) && first.next_rc == WEFT_ECANCELED);
+    WEFT_CHECK(second.rc == 0 && second.next_rc == 0 && w.opened == 1 + is_broken);
+    WEFT_CHECK(weft_pool_close(pool) == 0 && is_balanced(&w));
+    return g.result;
+}
+
+static int who_is_served_first_keeps_it(void)
+{
+    for (int i = 0; i < 4; i++)
+        WEFT_TRY(release_and_reason(i & 1, i & 2));
+    return 0;
+}
+
 /* ---- broken ones ---- */
 
 static int broken_ones_are_replaced(void)
@@ -604,6 +661,7 @@ static const weft_test tests[] = {
     TEST(first_come_first_served),
     TEST(the_minimum_is_opened_at_once),
     TEST(acquiring_has_a_deadline),
+    TEST(who_is_served_first_keeps_it),
     TEST(broken_ones_are_replaced),
     TEST(the_right_to_open_is_handed_on),
     TEST(what_was_idle_is_checked),

@@ -4,6 +4,7 @@
  * Coroutines alone: the switch, stacks, transfers, calls home and walks, of whichever switch this is compiled with. It needs
  * lib/base and lib/coro and nothing else, so that it can be compiled for another processor and run by an emulator.
  */
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +171,42 @@ static void stacks_are_aligned(void)
     }
 }
 
+static bool is_blocked(int signal)
+{
+    sigset_t mask;
+    return pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0 && sigismember(&mask, signal);
+}
+
+static void change_mask(void *arg)
+{
+    struct worker *w = arg;
+    sigset_t one;
+    weft_coro_arrived(&home);
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &one, NULL);
+    weft_coro_leave(&home, &w->coro);
+    w->steps = is_blocked(SIGUSR1) + 2 * is_blocked(SIGUSR2);
+    pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+    weft_coro_end(&home, &w->coro);
+}
+
+static void the_signal_mask_is_the_threads(void)
+{
+    struct worker w = { 0 };
+    sigset_t other;
+    start_worker(&w, change_mask, 0);
+    weft_coro_enter(&home, &w.coro);
+    EXPECT(is_blocked(SIGUSR1) && !is_blocked(SIGUSR2));
+    sigemptyset(&other);
+    sigaddset(&other, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &other, NULL);
+    weft_coro_enter(&home, &w.coro);
+    EXPECT(w.steps == 3 && !is_blocked(SIGUSR1) && is_blocked(SIGUSR2));
+    pthread_sigmask(SIG_UNBLOCK, &other, NULL);
+    weft_stack_give(&stacks, w.coro.stack);
+}
+
 /* ---- transfers: a generator's body and who steps it ---- */
 
 struct generator {
@@ -195,11 +232,11 @@ static void produce(void *arg)
             weft_coro_leave(&home, &g->task); /* a wait in the body */
         g->value = i;
         exchange(g);
-        weft_coro_transfer(&g->other, &g->task);
+        weft_coro_transfer(&g->other.sp, g->task.sp, g->task.stack);
     }
     g->value = 0;
     exchange(g);
-    weft_coro_transfer_end(&g->other, &g->task);
+    weft_coro_transfer_end(&g->other.sp, g->task.sp, g->task.stack);
 }
 
 static void consume(void *arg)
@@ -208,7 +245,7 @@ static void consume(void *arg)
     weft_coro_arrived(&home);
     do {
         exchange(g);
-        weft_coro_transfer(&g->other, &g->task);
+        weft_coro_transfer(&g->other.sp, g->task.sp, g->task.stack);
         g->sum += g->value;
         if (g->value == 70)
             weft_coro_leave(&home, &g->task);
@@ -324,6 +361,7 @@ static const struct test {
     { "stacks_are_used_again", stacks_are_used_again },
     { "all_registers_are_kept_that_must_be", all_registers_are_kept_that_must_be },
     { "stacks_are_aligned", stacks_are_aligned },
+    { "the_signal_mask_is_the_threads", the_signal_mask_is_the_threads },
     { "a_generator_hands_out_values", a_generator_hands_out_values },
     { "calls_home_are_on_homes_stack", calls_home_are_on_homes_stack },
     { "a_parked_stack_is_walked", a_parked_stack_is_walked },

@@ -21,7 +21,7 @@ PATHS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').g
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
 BLOCKS = [(name, block) for name, text in TEXTS.items() for block in documents.blocks(text)]
 # The marks of each kind of block.
-CHECKED = {'c': 'from', 'python': 'from', 'text': ('output of', 'report of'), 'console': 'serve'}
+CHECKED = {'c': 'from', 'js': 'from', 'python': 'from', 'text': ('output of', 'report of'), 'console': 'serve'}
 
 
 def place(name, block):
@@ -53,7 +53,7 @@ def test_the_readme_shows_the_whole_program():
     assert first.text == source[source.index('#include'):]
 
 
-@pytest.mark.parametrize('folder', ['runtime', 'http'])
+@pytest.mark.parametrize('folder', ['runtime', 'http', 'os'])
 def test_each_program_is_shown(folder):
     marks = {block.mark for _, block in BLOCKS}
     programs = sorted((ROOT / 'examples' / folder).glob('*.c'))

@@ -163,13 +163,17 @@ def test_the_examples_are_there():
 @pytest.mark.parametrize('name', sorted({'hello', 'demo'} | set(programs())))
 def test_an_example_builds(name, package, tmp_path):
     assert name in programs(), 'there is no examples/%s.c' % name
+    text = ''.join(path.read_text() for path in programs()[name])
+    needs = re.findall(r'needs: (\w+)', text)  # beside Weft, by pkg-config
+    parts = [EXAMPLES / part for part in re.findall(r'with: (\S+)', text)]  # of other examples
     pages = []
-    for page in (ROOT / 'examples' / name).glob('*.html'):  # what meson makes of a page
-        embed = [sys.executable, page.parent / 'embed.py', '%s_%s' % (name, page.stem), page]
-        pages.append(tmp_path / (page.stem + '.c'))
-        pages[-1].write_bytes(subprocess.run(embed, check=True, capture_output=True).stdout)
-    needs = re.findall(r'needs: (\S+)', ''.join(path.read_text() for path in programs()[name]))  # beside Weft, by pkg-config
-    assert package.build(tmp_path / name, [*programs()[name], *pages], needs=needs) == ''
+    for folder in {EXAMPLES / name, *(part.parent for part in parts)}:  # what meson makes of pages
+        for page in [path for path in folder.glob('*') if path.suffix in ('.html', '.css', '.js')]:
+            array = '%s_%s' % (folder.name, page.stem)
+            pages.append(tmp_path / (array + '.c'))
+            embed = [sys.executable, EXAMPLES / 'demo' / 'embed.py', array, page]
+            pages[-1].write_bytes(subprocess.run(embed, check=True, capture_output=True).stdout)
+    assert package.build(tmp_path / name, [*programs()[name], *parts, *pages], needs=needs) == ''
 
 
 def free_port():

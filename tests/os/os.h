@@ -13,6 +13,7 @@
 
 #include <weft/folder.h>
 
+#include "lib/base/sanitize.h"
 #include "tests/core/core.h"
 
 /* The folder of this program, made by OS_TEST_MAIN. */
@@ -82,6 +83,23 @@ static inline void os_remove_root(void)
     if (system(command) != 0)
         fprintf(stderr, "cannot remove %s\n", os_root);
 }
+
+/* Empties the folder, so that a test can be repeated. */
+static inline void os_renew_root(void)
+{
+    os_remove_root();
+    WEFT_CHECK(mkdir(os_root, 0700) == 0);
+}
+
+#ifdef WEFT_TSAN
+/* libuv closes descriptors by a bare syscall(), which the sanitizer does not see: it takes the next one of that number for the
+ * one before, which another thread has made. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:weft_spawn_run\n";
+}
+#endif
 
 #define OS_TEST_MAIN(tests)                                                                                                    \
     int main(int argc, char **argv)                                                                                            \

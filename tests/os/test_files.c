@@ -5,6 +5,7 @@
 
 static int modes(void)
 {
+    os_renew_root();
     weft_file *f;
     char buf[16];
     WEFT_TRY(weft_file_open(&f, os_path("modes"), "w"));
@@ -164,6 +165,7 @@ static int long_lines(void)
 
 static int saved_files(void)
 {
+    os_renew_root();
     weft_file_info info;
     weft_bytes text;
     WEFT_TRY(weft_file_save(os_path("saved"), "first", 5, .permissions = 0640));
@@ -239,6 +241,7 @@ static int saved_whole(void)
 
 static int names(void)
 {
+    os_renew_root();
     weft_file_info info, again;
     os_put("a", "a");
     WEFT_CHECK(symlink("a", os_path("to_a")) == 0 && symlink("nowhere", os_path("dangling")) == 0);
@@ -312,6 +315,7 @@ static int read_task(void *arg)
 /* A FIFO is as slow a disk as can be. */
 static int slow_disk(void)
 {
+    os_renew_root();
     WEFT_CHECK(mkfifo(os_path("fifo"), 0600) == 0);
     weft_file *f, *writer;
     WEFT_CHECK(weft_file_open(&writer, os_path("fifo"), "w") == -ENXIO); /* and keeps no thread waiting */

@@ -320,9 +320,20 @@ static int test_dropping(void)
     WEFT_CHECK(weft_outbox_drop_oldest(&p.outbox));
     WEFT_CHECK(weft_outbox_drop_key(&p.outbox, 1) == 2 && weft_outbox_drop_key(&p.outbox, 0) == 0);
     WEFT_CHECK(append_as(&p, "a3", true, 1) == 0);
+    WEFT_CHECK(!weft_outbox_is_empty(&p.outbox));
     probe_read(&p.peer);
     settle();
     WEFT_CHECK(probe_got(&p.peer, "begun kept b1 a3") && p.outbox.size == 0 && p.outbox.count == 0);
+    close_pair(&p);
+
+    WEFT_TRY(open_pair(&p, 3)); /* all that waits, but not the rest of a frame */
+    WEFT_CHECK(weft_outbox_send(&p.outbox, &(struct iovec){ (char *)"whole ", 6 }, 1) == 0);
+    WEFT_CHECK(append(&p, "x") == 0 && append(&p, "y") == 0);
+    weft_outbox_drop_waiting(&p.outbox);
+    WEFT_CHECK(append(&p, "end") == 0);
+    probe_read(&p.peer);
+    settle();
+    WEFT_CHECK(probe_got(&p.peer, "whole end"));
     close_pair(&p);
     return 0;
 }

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The load of a broadcast: many members of one room, one of which speaks; the time until the last has heard it, and what the
+ * server's processor time is for each delivery.
+ *
+ *     broadcast_load PORT PID MEMBERS SIZE BURST ROUNDS [HTTP-PATH]
+ *
+ * A round is a burst of BURST messages of SIZE bytes in one write, and ends when every member has received all of it; the next
+ * one follows at once. Pings are not answered, and would be counted: so it ends before the first is due. With an HTTP-PATH a
+ * second thread asks for that all the while, a request at a time. Prints
+ *
+ *     CPU-us-per-delivery  p50-ms p99-ms (to the last member)  http-p50-ms http-p99-ms http-count
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bench/measure.h"
+
+enum { FDS_MAX = 65536, HTTP_MOST = 100000, WARM_UP = 3, SECONDS_MOST = 8 };
+
+static size_t received[FDS_MAX];
+static int port;
+static atomic_bool is_over;
+static double http_times[HTTP_MOST];
+static size_t http_count;
+static const char *http_path;
+
+static void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static int number(const char *text)
+{
+    return (int)strtol(text, NULL, 10);
+}
+
+static int dial(int n)
+{
+    struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (unsigned)n / 20000) };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)port),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (fd < 0 || fd >= FDS_MAX || bind(fd, (struct sockaddr *)&from, sizeof from) < 0 ||
+        connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+        fail("connect");
+    return fd;
+}
+
+static void write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0)
+            fail("write");
+        data += n;
+        size -= (size_t)n;
+    }
+}
+
+static int join(int n)
+{
+    static const char handshake[] =
+        "GET /ws/chat/bench HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    char reply[1024];
+    size_t size = 0;
+    int fd = dial(n);
+    write_all(fd, handshake, sizeof handshake - 1);
+    while (size < 4 || memcmp(reply + size - 4, "\r\n\r\n", 4) != 0) {
+        ssize_t got = read(fd, reply + size, 1);
+        if (got <= 0 || ++size == sizeof reply)
+            fail("handshake");
+    }
+    if (memcmp(reply, "HTTP/1.1 101", 12) != 0)
+        fail(reply);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static void *ask(void *arg)
+{
+    char request[256], reply[4096];
+    int size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", http_path), fd = dial(0);
+    (void)arg;
+    while (!atomic_load(&is_over) && http_count < HTTP_MOST) {
+        double began = measure_now();
+        write_all(fd, request, (size_t)size);
+        if (read(fd, reply, sizeof reply) <= 0)
+            fail("http");
+        http_times[http_count++] = measure_now() - began;
+        usleep(1000);
+    }
+    close(fd);
+    return NULL;
+}
+
+/* Nanoseconds that the process has run. */
+static double cpu_of(const char *pid)
+{
+    char path[64];
+    double time = 0;
+    snprintf(path, sizeof path, "/proc/%s/schedstat", pid);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%lf", &time) != 1)
+        fail(path);
+    fclose(file);
+    return time;
+}
+
+/* All that came, until each member has `expected` bytes. */
+static void receive(int epoll, int members, size_t expected)
+{
+    static char buf[256 * 1024];
+    struct epoll_event events[256];
+    while (members > 0) {
+        int count = epoll_wait(epoll, events, 256, 20000);
+        if (count <= 0)
+            fail("nothing comes");
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd;
+            ssize_t n = read(fd, buf, sizeof buf);
+            if (n <= 0)
+                fail("a member was closed");
+            received[fd] += (size_t)n;
+            if (received[fd] == expected) {
+                received[fd] = 0;
+                members--;
+            }
+        }
+    }
+}
+
+static double percentile(double *times, size_t count, double part)
+{
+    qsort(times, count, sizeof *times, measure_compare);
+    return count ? times[(size_t)((double)(count - 1) * part)] / 1e6 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 7)
+        return 2;
+    port = number(argv[1]);
+    int members = number(argv[3]), done = 0, burst = number(argv[5]), rounds = number(argv[6]);
+    size_t size = (size_t)number(argv[4]), header = size < 126 ? 2 : 4, frame = header + 4 + size;
+    char *data = calloc((size_t)burst, frame);
+    double *times = calloc((size_t)rounds, sizeof *times);
+    for (int i = 0; i < burst; i++) { /* masked with a key that changes nothing */
+        unsigned char *at = (unsigned char *)data + (size_t)i * frame;
+        at[0] = 0x81;
+        at[1] = (unsigned char)(0x80 | (size < 126 ? size : 126));
+        if (size >= 126) {
+            at[2] = (unsigned char)(size >> 8);
+            at[3] = (unsigned char)size;
+        }
+        memset(at + header + 4, 'x', size);
+    }
+    int epoll = epoll_create1(EPOLL_CLOEXEC), speaker = -1;
+    for (int i = 0; i < members; i++) {
+        int fd = join(i);
+        struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+        epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+        speaker = i == 0 ? fd : speaker;
+    }
+    pthread_t asker;
+    double cpu = 0, end = measure_now() + SECONDS_MOST * 1e9;
+    for (int round = -WARM_UP; round < rounds && (round < 3 || measure_now() < end); round++) {
+        if (round == 0) {
+            cpu = cpu_of(argv[2]);
+            http_path = argc > 7 ? argv[7] : NULL;
+            if (http_path)
+                pthread_create(&asker, NULL, ask, NULL);
+        }
+        double began = measure_now();
+        write_all(speaker, data, (size_t)burst * frame);
+        receive(epoll, members, (size_t)burst * (header + size));
+        if (round >= 0)
+            times[done++] = measure_now() - began;
+    }
+    rounds = done;
+    cpu = cpu_of(argv[2]) - cpu;
+    atomic_store(&is_over, true);
+    if (http_path)
+        pthread_join(asker, NULL);
+    printf("%.3f %.2f %.2f %.2f %.2f %zu\n", cpu / 1e3 / ((double)members * burst * rounds),
+           percentile(times, (size_t)rounds, 0.5), percentile(times, (size_t)rounds, 0.99),
+           percentile(http_times, http_count, 0.5), percentile(http_times, http_count, 0.99), http_count);
+    return 0;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* Server-sent events, alone and in rooms, over memory and in virtual time. */
+#include "harness.h"
+
+#include <weft/room.h>
+#include <weft/sse.h>
+
+#include "server/rooms.h"
+
+#define SECOND  WEFT_SECOND
+#define HEAD_OF STATUS("200 OK") TYPE("text/event-stream")
+#define FIELDS  "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n\r\n"
+#define CHUNKED HEAD_OF "Transfer-Encoding: chunked\r\n" FIELDS
+#define LAST    "0\r\n\r\n"
+
+static weft_app *app;
+static weft_rooms *news_rooms;
+static int seen_rc, sent_count;
+
+static int three(weft_request *req)
+{
+    WEFT_TRY(weft_events_begin(req));
+    WEFT_CHECK(weft_events_begin(req) == -EALREADY && weft_write(req, "x", 1) == -EBUSY);
+    WEFT_CHECK(weft_events_send(req, .name = "a\nb", .data = "") == -EINVAL && weft_events_send(req, .id = "\r") == -EINVAL);
+    WEFT_TRY(weft_events_send(req, .data = "one"));
+    WEFT_TRY(weft_events_send(req, .name = "n", .id = "7", .data = "a\nb\r\nc\r\rd\n", .retry = 3 * SECOND));
+    WEFT_TRY(weft_sleep(SECOND));
+    const char *last = weft_events_last_id(req);
+    return weft_events_send(req, .data = last ? last : "none");
+}
+
+static int quiet(weft_request *req)
+{
+    WEFT_TRY(weft_events_begin(req));
+    seen_rc = weft_events_wait(req);
+    return seen_rc;
+}
+
+static int busy(weft_request *req)
+{
+    static char data[10001];
+    memset(data, 'x', 10000);
+    WEFT_TRY(weft_events_begin(req));
+    for (sent_count = 0; sent_count < 100; sent_count++) {
+        seen_rc = weft_events_send(req, .data = data);
+        WEFT_TRY(seen_rc);
+    }
+    return 0;
+}
+
+static int fails(weft_request *req)
+{
+    WEFT_TRY(weft_events_begin(req));
+    WEFT_TRY(weft_events_send(req, .data = "so far"));
+    return -EIO;
+}
+
+static int sends_without(weft_request *req)
+{
+    seen_rc = weft_events_send(req, .data = "x");
+    return weft_reply_text(req, 200, "%d", seen_rc == -EINVAL);
+}
+
+static int news(weft_request *req)
+{
+    weft_member *me;
+    WEFT_CHECK(weft_room_join(req, "news", &me) == -EINVAL);
+    WEFT_TRY(weft_events_begin(req));
+    WEFT_TRY(weft_room_join(req, "news", &me, .rooms = news_rooms, .since = weft_events_last_id(req)));
+    return weft_events_wait(req);
+}
+
+static weft_server *begin(void)
+{
+    app = harness_app();
+    weft_get(app, "/three", three);
+    weft_get(app, "/quiet", quiet);
+    weft_get(app, "/busy", busy);
+    weft_get(app, "/fails", fails);
+    weft_get(app, "/without", sends_without);
+    weft_get(app, "/news", news);
+    news_rooms = weft_rooms_new(app, .history = 10);
+    seen_rc = sent_count = 0;
+    return harness_open(app);
+}
+
+static int finish(weft_server *server)
+{
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
+static int events_in_chunks(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 4096));
+    client_send(&c, TEXT("GET /three HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 41\r\n\r\n" GET("/")));
+    settle();
+    CHECK_GOT(&c, CHUNKED "b\r\ndata: one\n\n\r\n"
+                          "4a\r\nid: 7\nevent: n\nretry: 3000\ndata: a\ndata: b\ndata: c\ndata: \ndata: d\ndata: \n\n\r\n");
+    client_forget(&c);
+    WEFT_CHECK(weft_sleep(2 * SECOND) == 0);
+    CHECK_GOT(&c, "a\r\ndata: 41\n\n\r\n" LAST FRONT); /* the connection goes on */
+    client_forget(&c);
+    client_send(&c, TEXT(GET("/without")));
+    settle();
+    WEFT_CHECK(client_got_one(&c, 200) && strstr(c.got, "\r\n\r\n1"));
+    client_close(&c, false);
+    return finish(server);
+}
+
+static int other_framings(void)
+{
+    weft_server *server = begin();
+    client old, head;
+    WEFT_TRY(client_open(&old, server, 4096));
+    WEFT_TRY(client_open(&head, server, 4096));
+    client_send(&old, TEXT("GET /three HTTP/1.0\r\nHost: a\r\n\r\n"));
+    client_send(&head, TEXT("HEAD /three HTTP/1.1\r\nHost: a\r\n\r\n" GET("/")));
+    WEFT_CHECK(weft_sleep(2 * SECOND) == 0);
+    CHECK_GOT(&old, HEAD_OF CLOSE FIELDS "data: one\n\nid: 7\nevent: n\nretry: 3000\ndata: a\ndata: b\ndata: c\ndata: \ndata: "
+                                         "d\ndata: \n\ndata: none\n\n");
+    WEFT_CHECK(old.has_ended && old.error == 0);
+    CHECK_GOT(&head, CHUNKED FRONT);
+    client_close(&old, false);
+    client_close(&head, false);
+    return finish(server);
+}
+
+static int heart_beats(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 4096));
+    client_send(&c, TEXT(GET("/quiet")));
+    settle();
+    CHECK_GOT(&c, CHUNKED);
+    client_forget(&c);
+    WEFT_CHECK(weft_sleep(46 * SECOND) == 0);
+    CHECK_GOT(&c, "3\r\n:\n\n\r\n3\r\n:\n\n\r\n3\r\n:\n\n\r\n");
+    client_close(&c, false); /* who ends his direction reads no more */
+    settle();
+    WEFT_CHECK(seen_rc == WEFT_EGONE);
+    return finish(server);
+}
+
+static int a_slow_client(void)
+{
+    weft_server *server = begin();
+    client c, other;
+    WEFT_TRY(client_open(&c, server, 1000));
+    WEFT_TRY(client_open(&other, server, 1000));
+    client_stop(&c);
+    client_send(&c, TEXT(GET("/busy")));
+    settle();
+    WEFT_CHECK(sent_count > 5 && sent_count < 10); /* 64 KiB */
+    client_send(&other, TEXT(GET("/")));
+    settle();
+    CHECK_GOT(&other, FRONT);
+    client_read(&c);
+    settle();
+    WEFT_CHECK(sent_count == 100 && c.got_size > 100 * 10000 && strcmp(c.got + c.got_size - 5, LAST) == 0);
+    client_close(&c, false);
+
+    WEFT_TRY(client_open(&c, server, 1000)); /* one that goes while the handler waits */
+    client_stop(&c);
+    client_send(&c, TEXT(GET("/busy")));
+    settle();
+    client_close(&c, true);
+    settle();
+    WEFT_CHECK(seen_rc == WEFT_EGONE && sent_count < 10);
+    client_close(&other, false);
+    return finish(server);
+}
+
+/* Nobody says anything any more, and it never reads what waits for it. */
+static int a_stuck_client(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 1000));
+    client_stop(&c);
+    client_send(&c, TEXT(GET("/busy")));
+    WEFT_CHECK(weft_sleep(40 * SECOND) == 0);
+    WEFT_CHECK(server->connection_count == 1);
+    WEFT_CHECK(weft_sleep(20 * SECOND) == 0);
+    WEFT_CHECK(server->connection_count == 0 && seen_rc == WEFT_EGONE);
+    client_close(&c, false);
+    return finish(server);
+}
+
+static int no_false_end(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 4096));
+    client_send(&c, TEXT(GET("/fails")));
+    settle();
+    WEFT_CHECK(strncmp(c.got, "HTTP/1.1 200", 12) == 0 && !strstr(c.got, LAST) && c.has_ended);
+    client_close(&c, false);
+    return finish(server);
+}
+
+/* "retry: N", the last chunk, and an orderly end, also for who begins while the server stops. */
+static int stopping(void)
+{
+    weft_server *server = begin();
+    client one, two, late;
+    WEFT_TRY(client_open(&one, server, 4096));
+    WEFT_TRY(client_open(&two, server, 4096));
+    WEFT_TRY(client_open(&late, server, 4096));
+    client_send(&one, TEXT(GET("/quiet")));
+    client_send(&two, TEXT(GET("/news")));
+    settle();
+    weft_server_drain(server);
+    client_send(&late, TEXT(GET("/quiet")));
+    settle();
+    client *all[] = { &one, &two, &late };
+    for (size_t i = 0; i < COUNT(all); i++) {
+        const char *hint = strstr(all[i]->got, "\r\nretry: ");
+        WEFT_CHECK(hint && strtol(hint + 9, NULL, 10) >= 1000 && strtol(hint + 9, NULL, 10) < 3000);
+        WEFT_CHECK(strcmp(all[i]->got + all[i]->got_size - 9, "\n\n\r\n" LAST) == 0 && all[i]->has_ended && all[i]->error == 0);
+        client_close(all[i], false);
+    }
+    WEFT_CHECK(seen_rc == WEFT_ECANCELED && server->counts.drained == 3 && server->counts.cancelled == 0);
+    return finish(server);
+}
+
+static void id_of(char text[WEFT_POSITION_SIZE], const char *room, uint64_t number)
+{
+    weft_topic_position(weft_topic_find(news_rooms, room, strlen(room)), number, text);
+}
+
+static int in_a_room(void)
+{
+    weft_server *server = begin();
+    client one, two, back;
+    char id[2][WEFT_POSITION_SIZE], expected[1000];
+    WEFT_TRY(client_open(&one, server, 4096));
+    WEFT_TRY(client_open(&two, server, 4096));
+    client_send(&one, TEXT(GET("/news")));
+    client_send(&two, TEXT("GET /news HTTP/1.0\r\n\r\n"));
+    settle();
+    client_forget(&one);
+    client_forget(&two);
+    const weft_message first = { "first\nline", 10, true }, second = { "second", 6, true };
+    WEFT_CHECK(weft_room_publish(news_rooms, "news", &first) == 0 && weft_room_publish(news_rooms, "news", &second) == 0);
+    settle();
+    for (int i = 0; i < 2; i++)
+        id_of(id[i], "news", (uint64_t)i + 1);
+    int sizes[] = { (int)strlen(id[0]) + 29, (int)strlen(id[1]) + 19 };
+    snprintf(expected, sizeof expected, "%x\r\nid: %s\ndata: first\ndata: line\n\n\r\n%x\r\nid: %s\ndata: second\n\n\r\n",
+             sizes[0], id[0], sizes[1], id[1]);
+    WEFT_CHECK(client_got(&one, expected, strlen(expected)));
+    snprintf(expected, sizeof expected, "id: %s\ndata: first\ndata: line\n\nid: %s\ndata: second\n\n", id[0], id[1]);
+    WEFT_CHECK(client_got(&two, expected, strlen(expected)));
+    client_close(&two, true);
+    settle();
+    WEFT_CHECK(weft_rooms_stats(news_rooms).members == 1);
+
+    WEFT_TRY(client_open(&back, server, 4096)); /* comes back after the first */
+    snprintf(expected, sizeof expected, "GET /news HTTP/1.1\r\nHost: a\r\nLast-Event-ID: %s\r\n\r\n", id[0]);
+    client_send(&back, expected, strlen(expected));
+    settle();
+    WEFT_CHECK(!strstr(back.got, "first") && strstr(back.got, "data: second\n"));
+    client_close(&one, false);
+    client_close(&back, false);
+    settle();
+    WEFT_CHECK(weft_rooms_stats(news_rooms).members == 0);
+    return finish(server);
+}
+
+/* One that never reads is cut at its bound; meanwhile nobody is delayed, and all share one copy of each message. */
+static int one_never_reads(void)
+{
+    weft_server *server = begin();
+    client stuck, other;
+    WEFT_TRY(client_open(&stuck, server, 1000));
+    WEFT_TRY(client_open(&other, server, 4096));
+    client_send(&stuck, TEXT(GET("/news")));
+    client_send(&other, TEXT(GET("/news")));
+    settle();
+    client_stop(&stuck);
+    char data[5000];
+    memset(data, 'y', sizeof data);
+    const weft_message msg = { data, sizeof data, true };
+    size_t before = other.got_size;
+    int sent = 0;
+    for (; sent < 1000 && weft_rooms_stats(news_rooms).members == 2; sent++) {
+        WEFT_CHECK(weft_room_publish(news_rooms, "news", &msg) == 0);
+        settle();
+        WEFT_CHECK(other.got_size > before + sizeof data);
+        before = other.got_size;
+    }
+    WEFT_CHECK(sent > 200 && sent < 220 && weft_rooms_stats(news_rooms).disconnected == 1); /* 1 MiB */
+    client_close(&stuck, false);
+    client_close(&other, false);
+    return finish(server);
+}
+
+static int day(void *arg)
+{
+    (void)arg;
+    weft_server *server = harness_open(app);
+    if (!server)
+        return -ENOMEM;
+    client one, two;
+    int rc = client_open(&one, server, 4096);
+    if (rc == 0) {
+        rc = client_open(&two, server, 100);
+        client_send(&one, TEXT(GET("/news")));
+        (void)!weft_sleep(MS);
+        const weft_message msg = { "news", 4, true };
+        (void)weft_room_publish(news_rooms, "news", &msg);
+        if (rc == 0)
+            client_send(&two, TEXT(GET("/three")));
+        (void)!weft_sleep(20 * SECOND);
+        client_close(&one, false);
+        if (rc == 0)
+            client_close(&two, false);
+    }
+    harness_close_now(server);
+    return rc;
+}
+
+static int memory_runs_out(void)
+{
+    app = harness_app();
+    weft_get(app, "/three", three);
+    weft_get(app, "/news", news);
+    news_rooms = weft_rooms_new(app, .history = 10, .greets = true);
+    weft_test_report report = { .struck = true };
+    for (uint64_t n = 1; report.struck; n++) {
+        int rc = weft_test_run(day, NULL, &report, .fail_at = n);
+        WEFT_CHECK(rc == 0 || rc == -ENOMEM);
+        WEFT_CHECK(n < 2000);
+    }
+    WEFT_CHECK(weft_rooms_stats(news_rooms).members == 0);
+    weft_app_free(app);
+    return 0;
+}
+
+static const weft_test tests[] = {
+    TEST(events_in_chunks), TEST(other_framings), TEST(heart_beats), TEST(a_slow_client),   TEST(a_stuck_client),
+    TEST(no_false_end),     TEST(stopping),       TEST(in_a_room),   TEST(one_never_reads), PLAIN(memory_runs_out),
+};
+
+int main(int argc, char **argv)
+{
+    return weft_test_main(tests, COUNT(tests), argc, argv);
+}

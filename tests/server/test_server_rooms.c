@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* Rooms with subscribers over memory, in virtual time. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "lib/base/random.h"
+#include "tests/server/sitter.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void settle(void)
+{
+    WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);
+}
+
+static void open_all(sitter *all, int count, size_t capacity)
+{
+    for (int i = 0; i < count; i++)
+        WEFT_CHECK(sitter_open(&all[i], capacity, 0) == 0);
+}
+
+static void close_all(sitter *all, int count)
+{
+    for (int i = 0; i < count; i++)
+        sitter_close(&all[i]);
+}
+
+static void check_nothing_is_left(weft_rooms *rooms)
+{
+    settle();
+    weft_room_stats stats = weft_rooms_stats(rooms);
+    WEFT_CHECK(stats.rooms == 0 && stats.members == 0 && atomic_load(&rooms->hub_count) == 0 && !weft_loop_here()->hubs);
+    weft_rooms_free(rooms);
+}
+
+static int test_everybody_gets_it(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter all[4];
+    open_all(all, 4, 1000);
+    for (int i = 0; i < 3; i++)
+        WEFT_CHECK(sitter_join(&all[i], rooms, "a") == 0 && weft_member_id(all[i].seat) == (uint64_t)i + 1);
+    WEFT_CHECK(sitter_join(&all[3], rooms, "b") == 0);
+    sitter_encodes = 0;
+    WEFT_CHECK(sitter_say(&all[0], "one") == 0 && sitter_say(&all[1], "two") == 0 && sitter_say(&all[3], "elsewhere") == 0);
+    WEFT_CHECK(weft_room_count(all[0].seat) == 3 && weft_rooms_stats(rooms).rooms == 2);
+    settle();
+    for (int i = 0; i < 3; i++)
+        WEFT_CHECK(sitter_has(&all[i], "one;two;"));
+    WEFT_CHECK(sitter_has(&all[3], "elsewhere;") && sitter_encodes == 3); /* once for each message */
+    weft_room_leave(all[1].seat);
+    weft_room_leave(all[1].seat);
+    WEFT_CHECK(sitter_say(&all[1], "gone") == WEFT_ECLOSED && weft_room_count(all[1].seat) == 0);
+    WEFT_CHECK(sitter_say(&all[2], "three") == 0);
+    settle();
+    WEFT_CHECK(sitter_has(&all[0], "one;two;three;") && sitter_has(&all[1], "one;two;"));
+    WEFT_CHECK(weft_rooms_stats(rooms).sent == 4 && weft_rooms_stats(rooms).delivered == 9);
+    WEFT_CHECK(sitter_join(&all[0], rooms, "") == -EINVAL && sitter_join(&all[0], rooms, "x", .name = "\xff") == -EINVAL);
+    close_all(all, 4);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static bool is_older(const weft_member *member, const void *age)
+{
+    return *(const int *)weft_member_data(member) > *(const int *)age;
+}
+
+static int test_some_of_them(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter all[3];
+    int ages[] = { 20, 40, 60 }, age = 30;
+    open_all(all, 3, 1000);
+    for (int i = 0; i < 3; i++)
+        WEFT_CHECK(sitter_join(&all[i], rooms, "a", .data = &ages[i]) == 0);
+    const weft_message msg = { "hi", 2, true }, bytes = { "\0\1", 2, false };
+    WEFT_CHECK(weft_room_send(all[0].seat, &msg, .except_me = true) == 0);
+    WEFT_CHECK(weft_room_send(all[0].seat, &msg, .to = weft_member_id(all[2].seat)) == 0);
+    WEFT_CHECK(weft_room_send(all[0].seat, &msg, .where = is_older, .context = &age, .context_size = sizeof age) == 0);
+    WEFT_CHECK(weft_room_send(all[0].seat, &bytes) == 0); /* not for this kind */
+    age = 100;                                            /* it was copied */
+    settle();
+    WEFT_CHECK(sitter_has(&all[0], "") && sitter_has(&all[1], "hi;hi;") && sitter_has(&all[2], "hi;hi;hi;"));
+    WEFT_CHECK(weft_room_publish(rooms, "a", &msg) == 0 && weft_room_publish(rooms, "nobody", &msg) == 0);
+    WEFT_CHECK(weft_room_publish(rooms, "", &msg) == -EINVAL);
+    settle();
+    WEFT_CHECK(sitter_has(&all[0], "hi;"));
+    close_all(all, 3);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+/* Fills the first one's queue: its peer does not read. `big` of them are more than the queue holds. */
+static void say_many(sitter *from, int first, int count)
+{
+    for (int i = first; i < first + count; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "m%d", i);
+        WEFT_CHECK(sitter_say(from, text) == 0);
+        settle();
+    }
+}
+
+static int test_drop_oldest(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .slow = WEFT_SLOW_DROP_OLDEST, .tells_dropped = true);
+    sitter all[2];
+    WEFT_CHECK(sitter_open(&all[0], 1, 0) == 0 && sitter_open(&all[1], 100000, 0) == 0);
+    weft_transport_read_stop(&all[0].peer);
+    for (int i = 0; i < 2; i++)
+        WEFT_CHECK(sitter_join(&all[i], rooms, "a") == 0);
+    say_many(&all[1], 1, 20);
+    WEFT_CHECK(weft_member_dropped(all[0].seat) == 9 && weft_member_dropped(all[1].seat) == 0);
+    WEFT_CHECK(all[1].got_size == 9 * 3 + 11 * 4); /* nobody else was delayed */
+    weft_transport_read_start(&all[0].peer);
+    settle();
+    WEFT_CHECK(sitter_has(&all[0], "m1;m11;m12;m13;m14;m15;m16;m17;m18;m19;m20;dropped:{\"dropped\":9};"));
+    WEFT_CHECK(weft_rooms_stats(rooms).dropped == 9);
+    close_all(all, 2);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int test_keep_latest(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .slow = WEFT_SLOW_KEEP_LATEST);
+    sitter all[2];
+    WEFT_CHECK(sitter_open(&all[0], 1, 0) == 0 && sitter_open(&all[1], 100000, 0) == 0);
+    weft_transport_read_stop(&all[0].peer);
+    for (int i = 0; i < 2; i++)
+        WEFT_CHECK(sitter_join(&all[i], rooms, "a") == 0);
+    for (int i = 1; i <= 30; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "k%d=%d", i % 3 + 1, i);
+        const weft_message msg = { text, strlen(text), true };
+        WEFT_CHECK(weft_room_send(all[1].seat, &msg, .key = (uint64_t)(i % 3 + 1)) == 0);
+        settle();
+    }
+    weft_transport_read_start(&all[0].peer);
+    settle();
+    WEFT_CHECK(sitter_has(&all[0], "k2=1;k2=28;k3=29;k1=30;") && weft_member_dropped(all[0].seat) == 0);
+    close_all(all, 2);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int test_disconnect(void)
+{
+    for (int closes = 0; closes < 2; closes++) {
+        weft_rooms *rooms = weft_rooms_new(NULL, .slow_code = 1008);
+        sitter all[3];
+        WEFT_CHECK(sitter_open(&all[0], 1, 0) == 0 && sitter_open(&all[1], 1, 0) == 0 && sitter_open(&all[2], 100000, 0) == 0);
+        for (int i = 0; i < 3; i++) {
+            all[i].closes_when_cut = closes;
+            WEFT_CHECK(sitter_join(&all[i], rooms, "a") == 0);
+        }
+        weft_transport_read_stop(&all[0].peer);
+        weft_transport_read_stop(&all[1].peer);
+        say_many(&all[2], 1, 30);
+        WEFT_CHECK(all[0].cuts == 1 && all[0].cut_code == 1008 && all[1].cuts == 1 && all[2].cuts == 0);
+        if (!closes)
+            WEFT_CHECK(sitter_say(&all[0], "too late") == WEFT_ECLOSED); /* its seat is still there */
+        WEFT_CHECK(weft_rooms_stats(rooms).disconnected == 2 && weft_rooms_stats(rooms).members == 1);
+        close_all(all, 3);
+        check_nothing_is_left(rooms);
+    }
+    return 0;
+}
+
+/* "EPOCH-NUMBER" of the room. */
+static const char *position(weft_rooms *rooms, const char *room, uint64_t number)
+{
+    static char text[WEFT_POSITION_SIZE];
+    pthread_mutex_lock(&rooms->lock);
+    weft_topic *topic = weft_topic_find(rooms, room, strlen(room));
+    if (topic)
+        weft_topic_position(topic, number, text);
+    pthread_mutex_unlock(&rooms->lock);
+    return text;
+}
+
+static int test_history(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .history = 5, .greets = true);
+    sitter a, b;
+    char expected[300];
+    WEFT_CHECK(sitter_open(&a, 1000, 0) == 0 && sitter_open(&b, 1000, 0) == 0);
+    WEFT_CHECK(sitter_join(&a, rooms, "r") == 0);
+    for (int i = 1; i <= 4; i++)
+        say_many(&a, i, 1);
+    const weft_message typing = { "typing", 6, true };
+    WEFT_CHECK(weft_room_send(a.seat, &typing, .transient = true) == 0); /* number 5, not kept */
+    WEFT_CHECK(sitter_say(&a, "m6") == 0);
+    WEFT_CHECK(sitter_join(&b, rooms, "r", .since = position(rooms, "r", 2)) == 0 && !weft_member_has_gap(b.seat));
+    settle();
+    snprintf(expected, sizeof expected, "hello:{\"hello\":{\"you\":2,\"at\":\"%s\",\"gap\":false,\"count\":2}};m3;m4;m6;",
+             position(rooms, "r", 2));
+    WEFT_CHECK(sitter_has(&b, expected)); /* once: m6 was under way when it joined */
+    WEFT_CHECK(sitter_say(&a, "m7") == 0 && sitter_say(&a, "m8") == 0);
+    settle();
+    weft_room_leave(b.seat);
+    sitter_forget(&b);
+    WEFT_CHECK(sitter_join(&b, rooms, "r", .since = position(rooms, "r", 1)) == 0 && weft_member_has_gap(b.seat));
+    settle();
+    WEFT_CHECK(strstr(sitter_got(&b), "\"gap\":true,\"count\":2}};m3;m4;m6;m7;m8;"));
+    static const char *const wrong[] = {
+        "1-1", "nonsense", "-", "1-", "1-x", "99999999999999999999-1", "ff-18446744073709551616"
+    };
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        weft_room_leave(b.seat);
+        WEFT_CHECK(sitter_join(&b, rooms, "r", .since = wrong[i]) == 0 && weft_member_has_gap(b.seat));
+        settle();
+    }
+    weft_room_leave(b.seat);
+    sitter_forget(&b);
+    WEFT_CHECK(sitter_join(&b, rooms, "r", .since = position(rooms, "r", 99)) == 0 && weft_member_has_gap(b.seat));
+    settle();
+    weft_room_leave(b.seat);
+    WEFT_CHECK(sitter_join(&b, rooms, "r", .since = "0") == 0 && !weft_member_has_gap(b.seat));
+    settle();
+    weft_room_leave(b.seat);
+    sitter_forget(&b);
+    WEFT_CHECK(sitter_join(&b, rooms, "r") == 0 && !weft_member_has_gap(b.seat));
+    settle();
+    WEFT_CHECK(!strstr(sitter_got(&b), "m8"));
+    sitter_close(&a);
+    sitter_close(&b);
+    settle();
+    weft_room_stats stats = weft_rooms_stats(rooms);
+    WEFT_CHECK(stats.rooms == 0 && stats.kept == 5 && stats.kept_bytes == 10); /* kept for who comes back */
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int test_empty_rooms_are_bounded(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .history = 3, .empty_most = 10, .rooms_most = 2);
+    const weft_message msg = { "x", 1, true };
+    for (int i = 0; i < 100; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "room %d", i);
+        WEFT_CHECK(weft_room_publish(rooms, name, &msg) == 0);
+    }
+    WEFT_CHECK(weft_rooms_stats(rooms).kept == 10 && rooms->topics.count == 10);
+    sitter one;
+    WEFT_CHECK(sitter_open(&one, 100, 0) == 0);
+    WEFT_CHECK(sitter_join(&one, rooms, "room 99", .since = "0") == 0);
+    WEFT_CHECK(sitter_join(&one, rooms, "b") == 0 && sitter_join(&one, rooms, "c") == -ENOSPC);
+    WEFT_CHECK(rooms->topics.count == 11 && rooms->empty_count == 9);
+    settle();
+    WEFT_CHECK(sitter_has(&one, "x;"));
+    sitter_close(&one);
+    WEFT_CHECK(!weft_rooms_new(NULL, .history = 501) && !weft_rooms_new(NULL, .slow_code = 1000));
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int test_positions(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .positions = true);
+    sitter one;
+    char expected[300] = "";
+    WEFT_CHECK(sitter_open(&one, 1000, 0) == 0 && sitter_join(&one, rooms, "r") == 0);
+    static const char *const said[] = { "{\"a\":1}", "{}", "{ }", "[1]", "", "{" };
+    for (size_t i = 0; i < COUNT(said); i++)
+        WEFT_CHECK(sitter_say(&one, said[i]) == 0);
+    settle();
+    char at[3][WEFT_POSITION_SIZE];
+    for (int i = 0; i < 3; i++)
+        snprintf(at[i], sizeof at[i], "%s", position(rooms, "r", (uint64_t)i + 1));
+    snprintf(expected, sizeof expected, "{\"at\":\"%s\",\"a\":1};{\"at\":\"%s\"};{\"at\":\"%s\" };[1];;{;", at[0], at[1],
+             at[2]);
+    WEFT_CHECK(sitter_has(&one, expected));
+    sitter_close(&one);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static bool collect_name(void *context, const char *name, int count)
+{
+    char *text = context;
+    size_t size = strlen(text);
+    snprintf(text + size, 100 - size, "%s*%d ", name, count);
+    return true;
+}
+
+static int test_presence(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .presence = true, .greets = true);
+    sitter all[4];
+    char names[100] = "";
+    open_all(all, 4, 10000);
+    WEFT_CHECK(sitter_join(&all[0], rooms, "r", .name = "Ann") == 0);
+    settle();
+    WEFT_CHECK(strstr(sitter_got(&all[0]), "\"count\":1,\"present\":[\"Ann\"]}}"));
+    sitter_forget(&all[0]);
+    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+    WEFT_CHECK(sitter_has(&all[0], "presence:{\"presence\":{\"joined\":[\"Ann\"],\"left\":[],\"count\":1}};"));
+    sitter_forget(&all[0]);
+    WEFT_CHECK(sitter_join(&all[1], rooms, "r", .name = "B\"\\\n") == 0 &&
+               sitter_join(&all[2], rooms, "r", .name = "Ann") == 0);
+    WEFT_CHECK(sitter_join(&all[3], rooms, "r", .name = "Dan") == 0);
+    weft_room_leave(all[3].seat); /* came and went within the debounce: nobody is told */
+    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+    WEFT_CHECK(sitter_has(&all[0], "presence:{\"presence\":{\"joined\":[\"B\\\"\\\\\\u000a\"],\"left\":[],\"count\":2}};"));
+    weft_room_present(all[0].seat, collect_name, names);
+    WEFT_CHECK(strcmp(names, "Ann*2 B\"\\\n*1 ") == 0);
+    sitter_forget(&all[0]);
+    weft_room_leave(all[2].seat); /* one of two windows */
+    weft_room_leave(all[1].seat);
+    WEFT_CHECK(sitter_join(&all[1], rooms, "r", .name = "B\"\\\n") == 0); /* back at once */
+    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+    WEFT_CHECK(sitter_has(&all[0], ""));
+    weft_room_leave(all[1].seat);
+    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+    WEFT_CHECK(sitter_has(&all[0], "presence:{\"presence\":{\"joined\":[],\"left\":[\"B\\\"\\\\\\u000a\"],\"count\":1}};"));
+    close_all(all, 4);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int test_a_crowd_is_present(void)
+{
+    enum { MANY = 250 };
+    weft_rooms *rooms = weft_rooms_new(NULL, .presence = true);
+    sitter *all = calloc(MANY, sizeof *all);
+    open_all(all, MANY, 100000);
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%d", i);
+        WEFT_CHECK(sitter_join(&all[i], rooms, "r", .name = name) == 0);
+    }
+    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+    WEFT_CHECK(strstr(sitter_got(&all[0]), "\"n99\"],\"left\":[],\"joined_more\":150,\"count\":250}}"));
+    close_all(all, MANY);
+    free(all);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+/* Members come and go at random while others talk: each gets, from each sender, everything that was sent while it was there,
+ * once and in order. What a member got is "S.N;" for sender S and its N-th message. */
+static int test_joins_and_leaves(void)
+{
+    enum { MANY = 40, STEPS = 6000 };
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter *all = calloc(MANY, sizeof *all);
+    int said[MANY] = { 0 };
+    int(*since)[MANY] = calloc(MANY, sizeof *since); /* what each sender had said when a member joined */
+    uint64_t random = 7;
+    bool is_in[MANY] = { 0 };
+    long joins = 0;
+    for (int step = 0; step < STEPS; step++) {
+        int i = (int)weft_random_below(&random, MANY);
+        if (!is_in[i]) {
+            WEFT_CHECK(sitter_open(&all[i], 1000000, 0) == 0 && sitter_join(&all[i], rooms, "r") == 0);
+            memcpy(since[i], said, sizeof said);
+            is_in[i] = true;
+            joins++;
+        } else if (step % 4 == 0) {
+            settle();
+            int next[MANY];
+            for (int s = 0; s < MANY; s++)
+                next[s] = since[i][s] + 1;
+            char *at = (char *)(uintptr_t)sitter_got(&all[i]);
+            bool is_right = true;
+            while (*at) {
+                long s = strtol(at, &at, 10), n = strtol(at + 1, &at, 10);
+                is_right &= s >= 0 && s < MANY && *at++ == ';' && n == next[s]++;
+            }
+            for (int s = 0; s < MANY; s++)
+                is_right &= next[s] == said[s] + 1;
+            WEFT_CHECK(is_right);
+            sitter_close(&all[i]);
+            is_in[i] = false;
+        } else {
+            char text[32];
+            snprintf(text, sizeof text, "%d.%d", i, ++said[i]);
+            WEFT_CHECK(sitter_say(&all[i], text) == 0);
+            if (step % 16 == 3) {
+                WEFT_CHECK(weft_yield() == 0);
+            } else if (step % 4 == 1) {
+                settle(); /* else the bound of ten messages is hit */
+            }
+        }
+    }
+    WEFT_CHECK(joins > 500);
+    for (int i = 0; i < MANY; i++)
+        if (is_in[i])
+            sitter_close(&all[i]);
+    free(all);
+    free(since);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+/* A room of many is delivered to in slices; members leave and join in between. */
+static int test_slices(void)
+{
+    enum { MANY = 10000 };
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter *all = calloc(MANY + 1, sizeof *all);
+    open_all(all, MANY + 1, 100);
+    for (int i = 0; i < MANY; i++)
+        WEFT_CHECK(sitter_join(&all[i], rooms, "r") == 0);
+    WEFT_CHECK(sitter_say(&all[0], "one") == 0 && sitter_say(&all[0], "two") == 0);
+    int has_begun = 0;
+    while (has_begun == 0) {
+        WEFT_CHECK(weft_yield() == 0);
+        for (int i = 0; i < MANY; i++)
+            has_begun += all[i].outbox.count > 0 || all[i].got_size > 0;
+    }
+    WEFT_CHECK(has_begun <= 4096);
+    for (int i = has_begun; i < MANY; i += 2)
+        weft_room_leave(all[i].seat); /* the next one among them */
+    WEFT_CHECK(sitter_join(&all[MANY], rooms, "r") == 0);
+    settle();
+    settle();
+    for (int i = 0; i < MANY; i++)
+        WEFT_CHECK(strcmp(sitter_got(&all[i]), i >= has_begun && (i - has_begun) % 2 == 0 ? "" : "one;two;") == 0);
+    WEFT_CHECK(sitter_has(&all[MANY], ""));
+    for (int i = 0; i <= MANY; i++) {
+        weft_subscriber_close(&all[i].subscriber);
+        weft_outbox_close(&all[i].outbox);
+        weft_transport_close(&all[i].t, false);
+        weft_transport_close(&all[i].peer, false);
+    }
+    settle();
+    for (int i = 0; i <= MANY; i++)
+        free(all[i].got);
+    free(all);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int test_flood(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter one;
+    WEFT_CHECK(sitter_open(&one, 1000, 0) == 0 && sitter_join(&one, rooms, "r") == 0);
+    int sent = 0, rc = 0;
+    while ((rc = sitter_say(&one, "x")) == 0)
+        sent++;
+    WEFT_CHECK(rc == -ENOBUFS && sent == WEFT_MAIL_MOST);
+    settle();
+    WEFT_CHECK(one.cuts == 1); /* more in a turn than the queue holds */
+    sitter_close(&one);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int evening(void *arg)
+{
+    (void)arg;
+    weft_rooms *rooms = weft_rooms_new(NULL, .history = 4, .presence = true, .greets = true, .positions = true,
+                                       .slow = WEFT_SLOW_DROP_OLDEST, .tells_dropped = true);
+    if (!rooms)
+        return -ENOMEM;
+    sitter all[3];
+    memset(all, 0, sizeof all);
+    int rc = 0;
+    for (int round = 0; round < 2; round++) {
+        int opened = 0;
+        for (; opened < 3; opened++) {
+            rc = sitter_open(&all[opened], 20, (unsigned)opened);
+            if (rc < 0 && !all[opened].t.is_open)
+                break;
+            if (rc == 0)
+                rc = sitter_join(&all[opened], rooms, "r", .name = opened ? "Bob" : "Ann", .since = "0");
+            WEFT_CHECK(rc == 0 || rc == -ENOMEM);
+            for (int i = 0; rc == 0 && i < 8; i++)
+                (void)sitter_say(&all[opened], "{\"x\":1}");
+            (void)!weft_sleep(WEFT_SECOND);
+        }
+        for (int i = 0; i < opened; i++)
+            sitter_close(&all[i]);
+    }
+    (void)!weft_sleep(WEFT_MILLISECOND);
+    WEFT_CHECK(atomic_load(&rooms->hub_count) == 0);
+    weft_rooms_free(rooms);
+    return rc;
+}
+
+static int test_memory_runs_out(void)
+{
+    weft_test_report report = { .struck = true };
+    for (uint64_t n = 1; report.struck; n++) {
+        int rc = weft_test_run(evening, NULL, &report, .fail_at = n);
+        WEFT_CHECK(rc == 0 || rc == -ENOMEM);
+        WEFT_CHECK(n < 2000);
+        weft_test_run(evening, NULL, NULL, .fail_at = n, .fail_after = true);
+    }
+    return 0;
+}
+
+static const weft_test tests[] = {
+    { .name = "everybody gets it, encoded once", .body = test_everybody_gets_it },
+    { .name = "some of them get it", .body = test_some_of_them },
+    { .name = "slow: drop the oldest, and tell", .body = test_drop_oldest },
+    { .name = "slow: keep the latest of each key", .body = test_keep_latest },
+    { .name = "slow: disconnect", .body = test_disconnect },
+    { .name = "history, resume and gaps", .body = test_history },
+    { .name = "empty rooms are bounded", .body = test_empty_rooms_are_bounded },
+    { .name = "positions in JSON", .body = test_positions },
+    { .name = "presence, debounced", .body = test_presence },
+    { .name = "a crowd is present", .body = test_a_crowd_is_present },
+    { .name = "joins and leaves while others talk", .body = test_joins_and_leaves },
+    { .name = "slices, with joins and leaves between", .body = test_slices },
+    { .name = "a flood is refused", .body = test_flood },
+    { .name = "the n-th allocation fails", .plain = test_memory_runs_out },
+};
+
+int main(int argc, char **argv)
+{
+    return weft_test_main(tests, COUNT(tests), argc, argv);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* WebSockets in rooms, as bytes, over memory and in virtual time. */
+#include "harness.h"
+
+#include <weft/room.h>
+#include <weft/ws.h>
+
+#define HANDSHAKE(path)                                                                                                        \
+    "GET " path " HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"           \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define MASKED(opcode, size) opcode size "\0\0\0\0" /* a key that changes nothing */
+#define SAYS(size, text)     MASKED("\x81", size) text
+
+static weft_app *app;
+static weft_rooms *rooms;
+static int after_rc, last_rc;
+
+static int chat(weft_request *req)
+{
+    weft_ws *ws;
+    weft_member *me;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    WEFT_TRY(weft_room_join(ws, weft_param(req, "room"), &me, .rooms = rooms));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0)
+        (void)weft_room_send(me, &msg);
+    msg = (weft_message){ "late", 4, true };
+    after_rc = weft_room_send(me, &msg); /* the seat is there as long as the handler is */
+    return last_rc = rc;
+}
+
+/* Without a stack: the seat is in the socket's state. */
+static int joins(weft_ws *ws)
+{
+    weft_member *me;
+    WEFT_TRY(weft_room_join(ws, "r", &me, .rooms = rooms));
+    weft_ws_set(ws, me);
+    return 0;
+}
+
+static int passes_on(weft_ws *ws, const weft_message *msg)
+{
+    return weft_room_send((weft_member *)weft_ws_state(ws), msg);
+}
+
+static int served(weft_request *req)
+{
+    const weft_ws_handlers handlers = { .open = joins, .message = passes_on };
+    return weft_ws_serve(req, &handlers);
+}
+
+static weft_server *begin(void)
+{
+    app = harness_app();
+    weft_get(app, "/ws/{room}", chat);
+    weft_get(app, "/served", served);
+    rooms = weft_rooms_new(app, .slow_code = 1008);
+    return harness_open(app);
+}
+
+static int finish(weft_server *server)
+{
+    settle();
+    WEFT_CHECK(weft_rooms_stats(rooms).members == 0);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
+/* Opens, shakes hands and forgets the answer. */
+static int open_socket(client *c, weft_server *server, size_t capacity, const char *handshake)
+{
+    WEFT_TRY(client_open(c, server, capacity));
+    client_send(c, handshake, strlen(handshake));
+    client_send(c, TEXT("\r\n"));
+    settle();
+    WEFT_CHECK(strncmp(c->got, "HTTP/1.1 101", 12) == 0);
+    client_forget(c);
+    return 0;
+}
+
+static int everybody_hears(void)
+{
+    weft_server *server = begin();
+    client a, b, c, elsewhere;
+    WEFT_TRY(open_socket(&a, server, 4096, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&b, server, 4096, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&c, server, 4096, HANDSHAKE("/served")));
+    WEFT_TRY(open_socket(&elsewhere, server, 4096, HANDSHAKE("/ws/other")));
+    client_send(&a, TEXT(SAYS("\x82", "hi") SAYS("\x83", "two")));
+    settle();
+    client_send(&c, TEXT(MASKED("\x82", "\x82") "\0\1"));
+    settle();
+    client *all[] = { &a, &b, &c };
+    for (int i = 0; i < 3; i++)
+        CHECK_GOT(all[i], "\x81\2hi\x81\3two\x82\2\0\1");
+    CHECK_GOT(&elsewhere, "");
+    client_close(&b, true); /* left without a word */
+    settle();
+    WEFT_CHECK(weft_rooms_stats(rooms).members == 3 && last_rc == WEFT_EGONE && after_rc == WEFT_ECLOSED);
+    client_send(&a, TEXT(MASKED("\x88", "\x82") "\x03\xe8")); /* left by a close */
+    settle();
+    WEFT_CHECK(weft_rooms_stats(rooms).members == 2 && last_rc == 0 && after_rc == WEFT_ECLOSED);
+    client_close(&a, false);
+    client_close(&c, false);
+    client_close(&elsewhere, false);
+    return finish(server);
+}
+
+/* Two that are to be sent compressed messages, and one that is not: each gets what it can read. */
+static int compressed_once(void)
+{
+    weft_server *server = begin();
+    client plain, small, too;
+    static const char deflate[] = HANDSHAKE(
+        "/ws/r") "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n";
+    WEFT_TRY(open_socket(&plain, server, 100000, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&small, server, 100000, deflate));
+    WEFT_TRY(open_socket(&too, server, 100000, deflate));
+    char message[8 + 2000] = "\x81\xfe\x07\xd0\0\0\0\0";
+    memset(message + 8, 'z', 2000);
+    client_send(&plain, message, sizeof message);
+    settle();
+    WEFT_CHECK(plain.got_size == 2004 && memcmp(plain.got, "\x81\x7e\x07\xd0zz", 6) == 0);
+    WEFT_CHECK(small.got_size < 100 && (unsigned char)small.got[0] == 0xc1);
+    WEFT_CHECK(too.got_size == small.got_size && memcmp(too.got, small.got, small.got_size) == 0);
+    client_close(&plain, false);
+    client_close(&small, false);
+    client_close(&too, false);
+    return finish(server);
+}
+
+/* One that never reads is closed at its bound; the others hear everything at once. */
+static int one_never_reads(void)
+{
+    weft_server *server = begin();
+    client stuck, talker;
+    WEFT_TRY(open_socket(&stuck, server, 1000, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&talker, server, 100000, HANDSHAKE("/ws/r")));
+    client_stop(&stuck);
+    char message[8 + 10000] = "\x81\xfe\x27\x10\0\0\0\0";
+    memset(message + 8, 'z', 10000);
+    int said = 0;
+    for (; said < 1000 && weft_rooms_stats(rooms).members == 2; said++) {
+        size_t before = talker.got_size;
+        client_send(&talker, message, sizeof message);
+        settle();
+        WEFT_CHECK(talker.got_size == before + 10004);
+    }
+    WEFT_CHECK(said > 100 && said < 110 && weft_rooms_stats(rooms).disconnected == 1);
+    client_read(&stuck);
+    settle();
+    const char *close = stuck.got_size > 100 ? memmem(stuck.got, stuck.got_size, "\x03\xf0", 2) : NULL;
+    WEFT_CHECK(close && stuck.got_size < 30000); /* 1008 at once, not behind a megabyte */
+    client_close(&stuck, false);
+    client_close(&talker, false);
+    return finish(server);
+}
+
+static int stopping(void)
+{
+    weft_server *server = begin();
+    client a, b;
+    WEFT_TRY(open_socket(&a, server, 4096, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&b, server, 4096, HANDSHAKE("/served")));
+    weft_server_drain(server);
+    settle();
+    client *all[] = { &a, &b };
+    for (int i = 0; i < 2; i++) {
+        WEFT_CHECK(all[i]->got_size > 4 && memcmp(all[i]->got, "\x88", 1) == 0 && memcmp(all[i]->got + 2, "\x03\xe9", 2) == 0);
+        client_send(all[i], TEXT(MASKED("\x88", "\x82") "\x03\xe9"));
+    }
+    settle();
+    WEFT_CHECK(a.has_ended && b.has_ended && weft_rooms_stats(rooms).members == 0);
+    client_close(&a, false);
+    client_close(&b, false);
+    return finish(server);
+}
+
+static int day(void *arg)
+{
+    (void)arg;
+    weft_server *server = harness_open(app);
+    if (!server)
+        return -ENOMEM;
+    client all[2];
+    int opened = 0, rc = 0;
+    for (; opened < 2; opened++) {
+        rc = client_open(&all[opened], server, 200);
+        if (rc < 0)
+            break;
+        client_send(&all[opened], TEXT(HANDSHAKE("/ws/r") "\r\n"));
+        (void)!weft_sleep(MS);
+        for (int i = 0; i < 3; i++)
+            client_send(&all[opened], TEXT(SAYS("\x82", "hi")));
+        (void)!weft_sleep(MS);
+    }
+    for (int i = 0; i < opened; i++)
+        client_close(&all[i], i == 0);
+    (void)!weft_sleep(MS);
+    harness_close_now(server);
+    return rc;
+}
+
+static int memory_runs_out(void)
+{
+    app = harness_app();
+    weft_get(app, "/ws/{room}", chat);
+    rooms = weft_rooms_new(app, 0);
+    weft_test_report report = { .struck = true };
+    for (uint64_t n = 1; report.struck; n++) {
+        int rc = weft_test_run(day, NULL, &report, .fail_at = n);
+        WEFT_CHECK(rc == 0 || rc == -ENOMEM);
+        WEFT_CHECK(n < 2000);
+    }
+    WEFT_CHECK(weft_rooms_stats(rooms).members == 0);
+    weft_app_free(app);
+    return 0;
+}
+
+static const weft_test tests[] = {
+    TEST(everybody_hears), TEST(compressed_once), TEST(one_never_reads), TEST(stopping), PLAIN(memory_runs_out),
+};
+
+int main(int argc, char **argv)
+{
+    return weft_test_main(tests, COUNT(tests), argc, argv);
+}
