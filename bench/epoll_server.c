@@ -4,10 +4,11 @@
  * "raw": the least that a server on one core can do, as the measure of all others. One thread and one epoll; it counts blank
  * lines (no parsing), answers each with the same bytes, and sends all answers to one read in one write.
  *
- *     epoll_server [--port N] [--reply-size N]
+ *     epoll_server [--port N] [--reply-size N] [--body N] [--close]
  *
  * It prints its port on standard output (0, the default, takes a free one) and ends on SIGTERM. --reply-size pads the reply
- * with a header field to the size of another server's, so that both write the same number of bytes.
+ * with a header field to the size of another server's, so that both write the same number of bytes. --body makes the body N
+ * bytes long, in place of "Hello, World!"; --close ends each connection behind its first reply.
  *
  * What it must not do is cheat: a blank line that two reads share counts once, and when the socket is full, what is owed is
  * sent later and nothing is read meanwhile. A body would be taken for heads: it is for requests without one.
@@ -26,11 +27,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE     65536
-#define FDS_MAX       65536
-#define REPLY_MAX     1024
-#define BLOCK_REPLIES 1024 /* the most replies that one write can hold */
-#define TAIL_SIZE     3    /* of "\r\n\r\n", what one read can leave to the next */
+#define READ_SIZE  65536
+#define FDS_MAX    65536
+#define HEAD_MAX   1024
+#define BODY_MAX   (1024 * 1024)
+#define BLOCK_SIZE (256 * 1024) /* bytes of replies that one write can hold, more or less */
+#define TAIL_SIZE  3            /* of "\r\n\r\n", what one read can leave to the next */
 
 struct connection {
     size_t owed; /* bytes of replies that the socket has not taken */
@@ -40,8 +42,9 @@ struct connection {
 
 struct server {
     int epoll, listener;
-    size_t reply_size;
-    char *block; /* BLOCK_REPLIES replies, one after the other */
+    size_t reply_size, block_replies;
+    char *block; /* so many replies, one after the other */
+    bool closes;
     struct connection connections[FDS_MAX];
 };
 
@@ -93,7 +96,7 @@ static bool send_owed(struct server *s, int fd)
     struct connection *c = &s->connections[fd];
     while (c->owed) {
         size_t done_of_first = (s->reply_size - c->owed % s->reply_size) % s->reply_size;
-        size_t room = BLOCK_REPLIES * s->reply_size - done_of_first;
+        size_t room = s->block_replies * s->reply_size - done_of_first;
         size_t size = c->owed < room ? c->owed : room;
         ssize_t n = send(fd, s->block + done_of_first, size, MSG_NOSIGNAL);
         if (n < 0)
@@ -117,7 +120,8 @@ static void on_readable(struct server *s, int fd)
         return;
     }
     c->owed += count_heads(c, buffer, kept + (size_t)n) * s->reply_size;
-    if (!send_owed(s, fd))
+    bool has_reply = c->owed > 0;
+    if (!send_owed(s, fd) || (s->closes && has_reply && !c->owed))
         drop(fd);
     else if (c->owed)
         watch(s, EPOLL_CTL_MOD, fd, EPOLLOUT);
@@ -125,7 +129,7 @@ static void on_readable(struct server *s, int fd)
 
 static void on_writable(struct server *s, int fd)
 {
-    if (!send_owed(s, fd))
+    if (!send_owed(s, fd) || (s->closes && !s->connections[fd].owed))
         drop(fd);
     else if (!s->connections[fd].owed)
         watch(s, EPOLL_CTL_MOD, fd, EPOLLIN);
@@ -167,27 +171,33 @@ static int serve(struct server *s)
     return 0;
 }
 
-/* Fills the block. `size` 0 leaves the reply as short as it is. */
-static int make_block(struct server *s, size_t size)
+/* Fills the block. `size` 0 leaves the head as short as it is, `body` 0 the body "Hello, World!". */
+static int make_block(struct server *s, size_t size, size_t body)
 {
-    static const char fields[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n";
-    static const char pad_field[] = "X-Pad: \r\n", rest[] = "\r\nHello, World!";
-    size_t bare = sizeof fields - 1 + sizeof rest - 1, least = bare + sizeof pad_field - 1;
-    if (size && (size < least || size > REPLY_MAX)) {
-        fprintf(stderr, "epoll_server: a reply has %zu to %d bytes\n", least, REPLY_MAX);
+    static const char hello[] = "Hello, World!", pad_field[] = "X-Pad: \r\n";
+    char fields[256], pad[HEAD_MAX] = "";
+    body = body ? body : sizeof hello - 1;
+    int bare = snprintf(fields, sizeof fields,
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "
+                        "%zu\r\n%s",
+                        body, s->closes ? "Connection: close\r\n" : "");
+    size_t least = (size_t)bare + sizeof pad_field - 1 + 2 + body;
+    if (size && (size < least || size - least >= HEAD_MAX)) {
+        fprintf(stderr, "epoll_server: such a reply has %zu to %zu bytes\n", least, least + HEAD_MAX - 1);
         return -1;
     }
-    char pad[REPLY_MAX] = "", reply[REPLY_MAX + 1];
     if (size)
         memset(pad, 'x', size - least);
-    s->reply_size = size ? size : bare;
-    int made = size ? snprintf(reply, sizeof reply, "%sX-Pad: %s\r\n%s", fields, pad, rest)
-                    : snprintf(reply, sizeof reply, "%s%s", fields, rest);
-    s->block = malloc(BLOCK_REPLIES * s->reply_size);
-    if (made != (int)s->reply_size || !s->block)
+    s->reply_size = size ? size : (size_t)bare + 2 + body;
+    s->block_replies = s->reply_size < BLOCK_SIZE ? BLOCK_SIZE / s->reply_size : 1;
+    s->block = malloc(s->block_replies * s->reply_size + 1);
+    if (!s->block)
         return fail("the reply");
-    for (size_t i = 0; i < BLOCK_REPLIES; i++)
-        memcpy(s->block + i * s->reply_size, reply, s->reply_size);
+    int head = snprintf(s->block, s->reply_size + 1, "%s%s%s%s\r\n", fields, size ? "X-Pad: " : "", pad, size ? "\r\n" : "");
+    memset(s->block + head, 'x', body);
+    memcpy(s->block + head, hello, body < sizeof hello - 1 ? body : sizeof hello - 1);
+    for (size_t i = 1; i < s->block_replies; i++)
+        memcpy(s->block + i * s->reply_size, s->block, s->reply_size);
     return 0;
 }
 
@@ -225,13 +235,18 @@ int main(int argc, char **argv)
     static struct server server;
     static const struct option flags[] = { { "port", required_argument, NULL, 'p' },
                                            { "reply-size", required_argument, NULL, 'r' },
+                                           { "body", required_argument, NULL, 'b' },
+                                           { "close", no_argument, NULL, 'c' },
                                            { NULL, 0, NULL, 0 } };
-    long port = 0, reply_size = 0;
+    long port = 0, reply_size = 0, body = 0;
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;) {
-        bool ok = flag == 'p' ? read_number(optarg, UINT16_MAX, &port)
-                              : flag == 'r' && read_number(optarg, REPLY_MAX, &reply_size);
+        bool ok = flag == 'p'   ? read_number(optarg, UINT16_MAX, &port)
+                  : flag == 'r' ? read_number(optarg, BODY_MAX + HEAD_MAX, &reply_size)
+                  : flag == 'b' ? read_number(optarg, BODY_MAX, &body)
+                                : flag == 'c';
+        server.closes = server.closes || flag == 'c';
         if (!ok) {
-            fprintf(stderr, "usage: epoll_server [--port N] [--reply-size N]\n");
+            fprintf(stderr, "usage: epoll_server [--port N] [--reply-size N] [--body N] [--close]\n");
             return 2;
         }
     }
@@ -240,7 +255,8 @@ int main(int argc, char **argv)
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, NULL);
     signal(SIGTERM, on_term);
-    if (make_block(&server, (size_t)reply_size) < 0 || listen_on(&server, (uint16_t)port) < 0 || serve(&server) < 0)
+    if (make_block(&server, (size_t)reply_size, (size_t)body) < 0 || listen_on(&server, (uint16_t)port) < 0 ||
+        serve(&server) < 0)
         return 1;
     free(server.block);
     return 0;

@@ -22,12 +22,13 @@ packages_of() {
         ;;
     test)
         printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
-            valgrind libc6-dbg clang llvm clang-format gdb chromium chromium-driver python3-selenium
+            valgrind libc6-dbg clang llvm clang-format gdb chromium chromium-driver python3-selenium \
+            nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client
         clang_runtime
         other_processors
         ;;
     bench)
-        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3
+        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3 python3-aiohttp nginx-light nodejs
         ;;
     *)
         echo "no package group is named $1 (build, test, bench)" >&2

@@ -169,6 +169,8 @@ static void after_reply(weft_connection *c, weft_request *req)
 /* Throws away what is left of a body that nobody read. True when all of it has come. */
 static bool discard_body(weft_connection *c)
 {
+    if (LIKELY(c->discard == 0))
+        return true;
     size_t size = c->input.size < c->discard ? c->input.size : c->discard;
     weft_input_consume(&c->input, size);
     c->discard -= (uint32_t)size;

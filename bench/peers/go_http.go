@@ -5,10 +5,14 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"log"
 	"net/http"
 	"os"
+	"strconv"
+	"strings"
 )
 
 func main() {
@@ -18,6 +22,26 @@ func main() {
 	http.HandleFunc("/plaintext", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "Hello, World!")
+	})
+	piece := make([]byte, 65536)
+	http.HandleFunc("/bytes/", func(w http.ResponseWriter, r *http.Request) {
+		left, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/bytes/"))
+		w.Header().Set("Content-Length", strconv.Itoa(left))
+		for left > 0 {
+			size := len(piece)
+			if size > left {
+				size = left
+			}
+			if _, err := w.Write(piece[:size]); err != nil {
+				return
+			}
+			left -= size
+		}
+	})
+	http.HandleFunc("/upload", func(w http.ResponseWriter, r *http.Request) {
+		hash := sha256.New()
+		io.Copy(hash, r.Body)
+		io.WriteString(w, hex.EncodeToString(hash.Sum(nil)))
 	})
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
 }

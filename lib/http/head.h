@@ -4,9 +4,9 @@
  * A request's head, parsed: the door to llhttp.
  *
  * A head that has passed the byte check (head_check.h) is copied into the request's arena and parsed there in one go, in
- * place: the parts are NUL-terminated where they lie and live as long as the arena. llhttp judges the grammar; what it leaves
- * to its user is judged here (RFC 9112 §2.3, §3, §6, §9.3, RFC 9110 §7.2, §10.1.1). The target is only cut out; target.h
- * reads it.
+ * place: the parts are NUL-terminated where they lie and live as long as the arena. llhttp judges the request line and the
+ * fields that frame; the other fields, and what it leaves to its user, are judged here (RFC 9112 §2.3, §3, §6, §9.3, RFC 9110
+ * §7.2, §10.1.1). The target is only cut out; target.h reads it.
  *
  *     at first  the protocol must be HTTP/1.0 or HTTP/1.1: 505 for another version, 400 for what is not HTTP/d.d
  *     then      the method must be one of those below: 501 for any other token

@@ -260,6 +260,43 @@ static ALWAYS_INLINE int64_t run(weft_head_check *c, const char *data, size_t si
     }
 }
 
+/* ---- names ---- */
+
+/* tchar of RFC 9110 §5.6.2, 32 bytes a line. */
+/* clang-format off */
+static const bool token_bytes[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 1, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0,
+    0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1,
+    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0,
+};
+/* clang-format on */
+
+size_t weft_http_token_size(const char *text, size_t size)
+{
+    size_t at = 0;
+#if defined(__SSE2__)
+    while (size - at >= BLOCK) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(text + at));
+        __m128i small = _mm_or_si128(v, _mm_set1_epi8(0x20)); /* maps no other byte onto a letter */
+        __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(small, _mm_set1_epi8('a' - 1)),
+                                       _mm_cmplt_epi8(small, _mm_set1_epi8('z' + 1)));
+        __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(v, _mm_set1_epi8('0' - 1)), _mm_cmplt_epi8(v, _mm_set1_epi8('9' + 1)));
+        __m128i usual = _mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
+        unsigned others = (unsigned)_mm_movemask_epi8(usual) ^ 0xffff;
+        at += others ? (size_t)__builtin_ctz(others) : BLOCK;
+        if (others && !token_bytes[(unsigned char)text[at]])
+            return at;
+        at += others != 0; /* one of the rare ones, as '_' */
+    }
+#endif
+    while (at < size && token_bytes[(unsigned char)text[at]])
+        at++;
+    return at;
+}
+
+/* ---- public ---- */
+
 void weft_head_check_init(weft_head_check *check)
 {
     *check = (weft_head_check){ .state = BEFORE_REQUEST };

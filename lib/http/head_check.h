@@ -60,4 +60,7 @@ int64_t weft_head_check_run(weft_head_check *check, const char *data, size_t siz
 /* The same, a byte at a time: for machines without vectors, and for a test that the two agree. */
 int64_t weft_head_check_run_scalar(weft_head_check *check, const char *data, size_t size, const weft_http_limits *limits);
 
+/* How many bytes at the front of text[0, size) may stand in a token (RFC 9110 §5.6.2). */
+size_t weft_http_token_size(const char *text, size_t size);
+
 #endif

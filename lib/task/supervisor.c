@@ -216,6 +216,19 @@ static void drop_signal(const weft_supervisor *s, int number)
         ;
 }
 
+/* Those signals only: others may have been blocked since by others, as SIGPIPE is while sockets are used; one that is pending
+ * would end the program. */
+static void unblock(const weft_supervisor *s)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP };
+    sigset_t ours;
+    sigemptyset(&ours);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (!sigismember(&s->former_mask, numbers[i]) && (numbers[i] != SIGHUP || s->options.hangup))
+            sigaddset(&ours, numbers[i]);
+    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+}
+
 static void restore_mask(const weft_supervisor *s)
 {
     drop_signal(s, SIGQUIT);
@@ -225,7 +238,7 @@ static void restore_mask(const weft_supervisor *s)
         drop_signal(s, SIGTERM);
         drop_signal(s, SIGINT);
     }
-    pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
+    unblock(s);
 }
 
 void weft_supervisor_end(weft_supervisor *s)

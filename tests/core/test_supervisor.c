@@ -192,6 +192,33 @@ static int after_a_stop(void)
     return weft_run(ask_then_send_late, &seen) < 0 || seen.stop_count != 1;
 }
 
+/* What others have blocked since is not given back, as SIGPIPE is while sockets are used: pending, it would kill. */
+static int end_with_a_pipe_pending(void *arg)
+{
+    weft_supervisor *s = start(arg);
+    sigset_t pipe_only;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_only, NULL);
+    pthread_kill(pthread_self(), SIGPIPE);
+    weft_supervisor_end(s);
+    WEFT_CHECK(sigtimedwait(&pipe_only, NULL, &(struct timespec){ 0 }) == SIGPIPE);
+    return 0;
+}
+
+static int with_a_pipe_pending(void)
+{
+    struct seen seen = { 0 };
+    return weft_run(end_with_a_pipe_pending, &seen) < 0 || weft_test_failures() > 0;
+}
+
+static int the_end_leaves_alone_what_others_block(void)
+{
+    child c = child_run(with_a_pipe_pending);
+    WEFT_CHECK(child_exited_with(&c, 0));
+    return 0;
+}
+
 static int late_signals_do_not_kill_after_a_stop(void)
 {
     child c = child_run(after_a_stop);
@@ -255,6 +282,7 @@ static const weft_test tests[] = {
     PLAIN(requests_are_told_in_order),
     PLAIN(lists_that_are_asked_for_at_once_are_one),
     PLAIN(late_signals_do_not_kill_after_a_stop),
+    PLAIN(the_end_leaves_alone_what_others_block),
     PLAIN(a_first_request_that_comes_late_is_the_programs),
     PLAIN(what_was_blocked_before_is_left_alone),
 };

@@ -121,7 +121,7 @@ def read_reply(sock, count=1):
     while len(replies) < count:
         head, separator, rest = data.partition(b'\r\n\r\n')
         if separator:
-            length = re.search(rb'\r\nContent-Length: (\d+)', head)
+            length = re.search(rb'(?i)\r\nContent-Length: (\d+)', head)
             size = int(length.group(1)) if length else 0
             if len(rest) >= size:
                 replies.append((head, rest[:size]))

@@ -220,7 +220,7 @@ void settle(void)
 static void mask_dates(client *c)
 {
     static const char field[] = "\r\nDate: ";
-    char *at = c->got, *end = c->got + c->got_size;
+    char *at = c->got, *end = at ? at + c->got_size : NULL;
     while (at && (at = memmem(at, (size_t)(end - at), field, sizeof field - 1))) {
         at += sizeof field - 1;
         if ((size_t)(end - at) > WEFT_HTTP_DATE_SIZE && memcmp(at + WEFT_HTTP_DATE_SIZE - 4, " GMT\r", 5) == 0)

@@ -8,6 +8,7 @@
 #include "tests/unit/unit.h"
 
 #include "lib/base/random.h"
+#include "lib/http/field.h"
 #include "lib/http/head_check.h"
 
 typedef int64_t run_fn(weft_head_check *check, const char *data, size_t size, const weft_http_limits *limits);
@@ -428,9 +429,31 @@ static void looks_once(void **state)
     assert_true(sizeof(weft_head_check) <= 16);
 }
 
+/* Each byte at each place of texts of all sizes around a block, and none behind the size is looked at. */
+static void token_sizes(void **state)
+{
+    (void)state;
+    for (size_t size = 0; size <= 40; size++) {
+        char *text = malloc(size ? size : 1); /* of the exact size, for the address sanitizer */
+        assert_non_null(text);
+        memset(text, 'n', size);
+        assert_int_equal(weft_http_token_size(text, size), size);
+        for (size_t at = 0; at < size; at++) {
+            for (int byte = 0; byte < 256; byte++) {
+                text[at] = (char)byte;
+                bool is_token = weft_http_is_token(&text[at], 1);
+                assert_int_equal(weft_http_token_size(text, size), is_token ? size : at);
+            }
+            text[at] = at % 2 ? 'Z' : '_';
+        }
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(token_sizes),
         cmocka_unit_test(finds_the_end),
         cmocka_unit_test(waits_for_more),
         cmocka_unit_test(refuses_in_the_request_line),
