@@ -352,6 +352,8 @@ static void on_streamer_ended(struct weft_holding *holding)
     weft_session_release(ws);
 }
 
+static const struct weft_holding_kind streaming = { .let_go = on_streamer_ended };
+
 int weft_ws_stream(weft_ws *ws, bool is_text)
 {
     IS_A(ws, WEFT_WS_MAGIC);
@@ -364,7 +366,7 @@ int weft_ws_stream(weft_ws *ws, bool is_text)
     if (rc < 0)
         return rc;
     ws->streamer = weft_here->current;
-    extra->streaming = (struct weft_holding){ .let_go = on_streamer_ended };
+    extra->streaming = (struct weft_holding){ .kind = &streaming, .object = ws };
     weft_list_append(&ws->streamer->held, &extra->streaming.link);
     return 0;
 }
