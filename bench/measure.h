@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* How the programs of the bench measure and report: "name best median" lines, which runtime_table.py makes a table of. */
+/*
+ * How the programs of the bench measure and report: "name best median" lines, which runtime_table.py makes a table of.
+ *
+ * Time is the processor time of the process, with what the system does for it: nothing that is measured sleeps, and a busy
+ * machine must not count. (What it takes away besides, of caches and of a shared core, still does.)
+ */
 #ifndef WEFT_BENCH_MEASURE_H
 #define WEFT_BENCH_MEASURE_H
 
@@ -13,7 +18,7 @@
 static inline double measure_now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 

@@ -2,7 +2,7 @@
 /* Copyright (c) the Weft authors */
 /*
  * What the runtime costs, through the public calls: "name best median" lines of MEASURE_REPEATS repetitions, in nanoseconds
- * per operation (bytes for parked_). Names given on the command line choose; all are measured by default.
+ * of processor time per operation (bytes for parked_). Names given on the command line choose; all are measured by default.
  *
  *     parked_bytes, parked_table_bytes   resident memory, and page tables, of each of 200,000 tasks that wait, after each has
  *                                        written a log line: stack, task and all

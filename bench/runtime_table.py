@@ -3,8 +3,8 @@
 # Copyright (c) the Weft authors
 """The table of the runtime: Weft through its public calls, beside swapcontext and, where they are, Go and asyncio.
 
-Every program prints "name best median" lines of its repetitions, in nanoseconds per operation (bytes for parked_), and runs
-alone, pinned to one core. Weft's best and median stand in the table; of the peers, the best.
+Every program prints "name best median" lines of its repetitions, in nanoseconds of processor time per operation (bytes for
+parked_), and runs alone, pinned to one core. Weft's best and median stand in the table; of the peers, the best.
 """
 import argparse
 import os

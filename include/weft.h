@@ -8,6 +8,7 @@
 #include <weft/barrier.h>
 #include <weft/base.h>
 #include <weft/concurrent.h>
+#include <weft/debug.h>
 #include <weft/error.h>
 #include <weft/event.h>
 #include <weft/fd.h>

@@ -196,6 +196,7 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     SET_DURATION(websocket_drain);
     SET_DURATION(cancel);
     SET_DURATION(cleanup);
+    SET_DURATION(stall_limit);
     WEFT_LIMITS(SET_LIMIT)
     derive(&s);
     if (o.access_log_format < WEFT_ACCESS_LOG_COMMON || o.access_log_format > WEFT_ACCESS_LOG_JSON)
@@ -211,6 +212,8 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     else if (o.debug)
         s.log_level = WEFT_LOG_DEBUG;
     s.debug = s.debug || o.debug;
+    if (o.log_format != WEFT_LOG_TEXT)
+        s.log_format = o.log_format;
     app->settings = s;
     if (o.access_log && *o.access_log && set_access_log(app, o.access_log) < 0)
         return -ENOMEM;

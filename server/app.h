@@ -39,6 +39,8 @@ struct weft_settings {
     weft_chunked_limits chunked; /* and these */
     weft_duration announce, drain, fresh_connection, websocket_drain, cancel, cleanup;
     enum weft_log_level log_level;
+    enum weft_log_format log_format;
+    weft_duration stall_limit; /* 0: the default of the mode */
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer;
     bool debug;

@@ -319,6 +319,7 @@ static int serve(void *arg)
     size_t size = stack_class(next.req->route->stack_size);
     while (next.req && stack_class(next.req->route->stack_size) == size) {
         c->task->label = next.req->route->label;
+        weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
         weft_request_run(next.req);
         weft_on_loop_stack(finish_and_take_next, &next);
     }

@@ -96,6 +96,12 @@ static bool apply_level(struct settings *s, const char *value)
     return false;
 }
 
+static bool apply_log_format(struct settings *s, const char *value)
+{
+    s->options.log_format = strcmp(value, "json") == 0 ? WEFT_LOG_JSON : WEFT_LOG_TEXT;
+    return s->options.log_format == WEFT_LOG_JSON || strcmp(value, "text") == 0;
+}
+
 static bool apply_debug(struct settings *s, const char *value)
 {
     if (strcmp(value, "1") != 0 && strcmp(value, "0") != 0)
@@ -139,12 +145,13 @@ static const struct flag {
       apply_announce },
     { "--drain", "WEFT_DRAIN", "SECONDS", "when stopping, let requests in flight take so long (15)", apply_drain },
     { "--log-level", "WEFT_LOG_LEVEL", "LEVEL", "error, warning, info or debug (info)", apply_level },
+    { "--log-format", "WEFT_LOG_FORMAT", "NAME", "text or json (text)", apply_log_format },
     { "--access-log", "WEFT_ACCESS_LOG", "FILE", "append a record of each request to it (-: standard output)",
       apply_access_log },
     { "--access-log-format", "WEFT_ACCESS_LOG_FORMAT", "NAME", "common, combined or json (common)", apply_access_log_format },
     { "--proxy-protocol", "WEFT_PROXY_PROTOCOL", "NETWORKS",
       "connections come from balancers there (10.0.0.0/8,::1,unix) and begin with a PROXY header", apply_proxy_protocol },
-    { "--debug", "WEFT_DEBUG", NULL, "log more", apply_debug },
+    { "--debug", "WEFT_DEBUG", NULL, "debug mode: report mistakes, log more", apply_debug },
 };
 
 enum { FLAG_COUNT = sizeof flags / sizeof flags[0] };

@@ -13,9 +13,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include <weft/debug.h>
+
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "lib/task/supervisor.h"
+#include "lib/task/watchdog.h"
 #include "server/access_log.h"
 #include "server/connection.h"
 #include "server/notify.h"
@@ -140,12 +143,15 @@ static void cancel(weft_server *server)
 static int report(const weft_server *server, weft_duration took)
 {
     const struct weft_server_counts *n = &server->counts;
+    char sockets[64] = "";
+    if (n->websockets > 0)
+        snprintf(sockets, sizeof sockets, ", %llu WebSockets closed", (unsigned long long)n->websockets);
     weft_log(
         WEFT_LOG_INFO,
         "stopped: %llu requests served on %llu connections, %llu finished while draining, %llu cancelled, %llu connections "
-        "cut, %.2f s",
+        "cut, %.2f s%s",
         (unsigned long long)n->replies, (unsigned long long)n->accepted, (unsigned long long)n->drained,
-        (unsigned long long)n->cancelled, (unsigned long long)n->cut, seconds(took));
+        (unsigned long long)n->cancelled, (unsigned long long)n->cut, seconds(took), sockets);
     return n->cancelled || n->cut ? WEFT_EXIT_CUT : 0;
 }
 
@@ -172,6 +178,11 @@ static void list_leaks(const weft_server *server)
     weft_tasks_print(stderr);
 }
 
+static weft_duration stall_limit(const struct weft_settings *s)
+{
+    return s->stall_limit > 0 ? s->stall_limit : weft_is_debugging() ? WEFT_STALL_LIMIT_DEBUG : WEFT_STALL_LIMIT;
+}
+
 static int serve_logging(weft_app *app, weft_access_writer *log_writer)
 {
     const struct weft_settings *s = &app->settings;
@@ -187,6 +198,7 @@ static int serve_logging(weft_app *app, weft_access_writer *log_writer)
                                    &(struct weft_supervisor_options){
                                        .limit = weft_clock_add(s->announce, weft_clock_add(s->drain, hurry)),
                                        .hurry_limit = hurry,
+                                       .stall_limit = stall_limit(s),
                                        .stop = on_stop,
                                        .context = app,
                                        .hangup = log_writer && strcmp(app->access_log, "-") != 0 ? on_hangup : NULL,
@@ -217,6 +229,7 @@ static int serve(void *arg)
     weft_app *app = arg;
     weft_access_writer *log_writer;
     weft_log_set_level(app->settings.log_level);
+    weft_log_set_format(app->settings.log_format);
     WEFT_TRY(weft_access_log_start(&log_writer, app, 1));
     int rc = serve_logging(app, log_writer);
     weft_access_log_stop(log_writer);
@@ -226,7 +239,8 @@ static int serve(void *arg)
 int weft_app_serve(weft_app *app)
 {
     IS_A(app, WEFT_APP_MAGIC);
-    return weft_loop_run(&(struct weft_loop_options){ .name = "serve" }, serve, app);
+    return weft_loop_run(&(struct weft_loop_options){ .name = "serve", .debug = app->settings.debug, .has_supervisor = true },
+                         serve, app);
 }
 
 void weft_app_stop(weft_app *app)

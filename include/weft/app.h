@@ -131,7 +131,7 @@ typedef struct weft_app_options {
     size_t listen_count;
     enum weft_log_level log_level; /* WEFT_LOG_ERROR is 0: set log_level_is_set too */
     bool log_level_is_set;
-    bool debug;                       /* checks that cost time, and more words in the log */
+    bool debug;                       /* debug mode (weft/debug.h), and more words in the log */
     int max_connections;              /* default: 0.9 of the limit on open files, less 64 */
     weft_duration announce;           /* stopping: how long weft_stopping() is true before the door is closed (0) */
     weft_duration drain;              /* stopping: how long requests in flight may take (15 s) */
@@ -167,6 +167,8 @@ typedef struct weft_app_options {
     const char *access_log; /* a file, appended to and opened anew at SIGHUP; "-" is standard output; copied; default: none */
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer; /* what may wait to be written, bytes (1 MiB); past it records are dropped, and counted */
+    enum weft_log_format log_format;
+    weft_duration stall_limit; /* who holds the loop for longer is named (1 s; in debug mode 100 ms); WEFT_NO_LIMIT */
 } weft_app_options;
 
 /* Takes the settings that are not 0 over into the app. 0, -EINVAL (with a logged line saying which), -ENOMEM. */

@@ -22,7 +22,8 @@ typedef struct weft_barrier {
 } weft_barrier;
 
 /* For `parties` tasks, at least 1. Never fails; allocates nothing. */
-WEFT_API void weft_barrier_init(weft_barrier *b, size_t parties);
+#define weft_barrier_init(b, parties) weft_barrier_init_((b), (parties), __FILE__, __LINE__)
+WEFT_API void weft_barrier_init_(weft_barrier *b, size_t parties, const char *file, int line);
 
 /* The end of it. Closing a barrier at which a task waits is misuse, and ends the program with a message. */
 WEFT_API void weft_barrier_close(weft_barrier *b);

@@ -19,7 +19,8 @@ typedef struct weft_event {
 } weft_event;
 
 /* A new event is not set. Never fails; allocates nothing. */
-WEFT_API void weft_event_init(weft_event *e);
+#define weft_event_init(e) weft_event_init_((e), __FILE__, __LINE__)
+WEFT_API void weft_event_init_(weft_event *e, const char *file, int line);
 
 /* The end of it. Closing an event on which a task waits is misuse, and ends the program with a message. */
 WEFT_API void weft_event_close(weft_event *e);

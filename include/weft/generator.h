@@ -26,7 +26,7 @@
  * calls (weft_defer, called in a body, counts for the body). A body that has not begun is not entered any more.
  *
  * A generator must be closed. What is left open is closed at the end of the innermost group in which it was made (of the task's
- * own, or that which the task belongs to; one made in a body at the end of that body); in debug builds the log says so.
+ * own, or that which the task belongs to; one made in a body at the end of that body); in debug mode the log says so.
  *
  * Scopes and groups that a body opens may stay open while it yields: then nothing is around them, so that only their own
  * deadlines and cancellations count, and their tasks go on. Tasks that a body starts by weft_spawn belong to the consumer's

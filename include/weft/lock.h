@@ -34,7 +34,8 @@ typedef struct weft_lock {
 } weft_lock;
 
 /* A new lock is free. Never fails; allocates nothing. */
-WEFT_API void weft_lock_init(weft_lock *l);
+#define weft_lock_init(l) weft_lock_init_((l), __FILE__, __LINE__)
+WEFT_API void weft_lock_init_(weft_lock *l, const char *file, int line);
 
 /* The end of it. Closing a lock that is held, or waited for, is misuse, and ends the program with a message. */
 WEFT_API void weft_lock_close(weft_lock *l);
@@ -62,7 +63,8 @@ typedef struct weft_condition {
 } weft_condition;
 
 /* A condition under *lock, which must outlive it. Never fails; allocates nothing. */
-WEFT_API void weft_condition_init(weft_condition *c, weft_lock *lock);
+#define weft_condition_init(c, lock) weft_condition_init_((c), (lock), __FILE__, __LINE__)
+WEFT_API void weft_condition_init_(weft_condition *c, weft_lock *lock, const char *file, int line);
 
 /* The end of it. Closing a condition on which a task waits is misuse, and ends the program with a message. */
 WEFT_API void weft_condition_close(weft_condition *c);

@@ -23,7 +23,8 @@ typedef struct weft_once {
 } weft_once;
 
 /* Nothing has been done. Never fails; allocates nothing. */
-WEFT_API void weft_once_init(weft_once *o);
+#define weft_once_init(o) weft_once_init_((o), __FILE__, __LINE__)
+WEFT_API void weft_once_init_(weft_once *o, const char *file, int line);
 
 /* The end of it. Closing it while a task runs its function, or waits for that, is misuse, and ends the program. */
 WEFT_API void weft_once_close(weft_once *o);

@@ -24,14 +24,19 @@ typedef struct weft_queue weft_queue;
 
 /* A queue of up to `capacity` items (1 to 2^31) of `item_size` bytes (1 to 64 KiB), first in first out. NULL with errno
  * ENOMEM or EINVAL. */
-WEFT_API weft_queue *weft_queue_new(size_t item_size, size_t capacity);
+#define weft_queue_new(item_size, capacity) weft_queue_new_((item_size), (capacity), __FILE__, __LINE__)
+WEFT_API weft_queue *weft_queue_new_(size_t item_size, size_t capacity, const char *file, int line);
 
 /* The same, last in first out. */
-WEFT_API weft_queue *weft_queue_new_lifo(size_t item_size, size_t capacity);
+#define weft_queue_new_lifo(item_size, capacity) weft_queue_new_lifo_((item_size), (capacity), __FILE__, __LINE__)
+WEFT_API weft_queue *weft_queue_new_lifo_(size_t item_size, size_t capacity, const char *file, int line);
 
 /* The same, least first: compare(a, b) says, as for qsort, whether item a comes before (< 0) or after (> 0) item b. Of equal
  * ones the oldest comes first. It is called while putting and getting, and must neither wait nor use the queue. */
-WEFT_API weft_queue *weft_queue_new_priority(size_t item_size, size_t capacity, int (*compare)(const void *a, const void *b));
+#define weft_queue_new_priority(item_size, capacity, compare)                                                                  \
+    weft_queue_new_priority_((item_size), (capacity), (compare), __FILE__, __LINE__)
+WEFT_API weft_queue *weft_queue_new_priority_(size_t item_size, size_t capacity, int (*compare)(const void *a, const void *b),
+                                              const char *file, int line);
 
 /* Gives it back, with the items in it. Freeing a queue on which a task waits is misuse, and ends the program with a message.
  * NULL is fine. */

@@ -29,7 +29,8 @@ typedef struct weft_rate {
 /* `count` tokens (at least 1) come in evenly each `per` (at most one a nanosecond, at least one in a century); the bucket
  * holds `burst` (at least 1, at most what a century brings) and is full at first. Other numbers are misuse, and end the
  * program. Never fails; allocates nothing. */
-WEFT_API void weft_rate_init(weft_rate *r, uint64_t count, weft_duration per, uint64_t burst);
+#define weft_rate_init(r, count, per, burst) weft_rate_init_((r), (count), (per), (burst), __FILE__, __LINE__)
+WEFT_API void weft_rate_init_(weft_rate *r, uint64_t count, weft_duration per, uint64_t burst, const char *file, int line);
 
 /* The end of it. Closing it while a task waits is misuse, and ends the program with a message. */
 WEFT_API void weft_rate_close(weft_rate *r);

@@ -121,6 +121,22 @@ WEFT_API int weft_room_join_request(struct weft_request *req, const char *room, 
              : weft_room_join_request)((on), (room), (ret_member),                                                             \
                                        &(weft_join_options){ .struct_size = sizeof(weft_join_options), __VA_ARGS__ })
 
+/* What was heard; the texts belong to the request. */
+typedef struct weft_heard {
+    weft_message message;
+    const char *position; /* for the next `.since` */
+    bool has_gap;         /* `.since` could not be met: something may have been missed */
+} weft_heard;
+
+/* May wait: for the next message in the room (no notice), without a seat before or after: for long polling. With `.since`, in
+ * rooms with a history, it is the first after that position, at once if there is one. Returns 1; the errors of joining;
+ * WEFT_EGONE when the client has gone; the reason that cut it short. */
+WEFT_API WEFT_WAITS int weft_room_wait_(struct weft_request *req, const char *room, weft_heard *ret_heard,
+                                        const weft_join_options *options);
+#define weft_room_wait(req, room, ...) weft_room_wait_with_((req), (room), __VA_ARGS__, )
+#define weft_room_wait_with_(req, room, ret_heard, ...)                                                                        \
+    weft_room_wait_((req), (room), (ret_heard), &(weft_join_options){ .struct_size = sizeof(weft_join_options), __VA_ARGS__ })
+
 /* Leaves before the WebSocket or the stream ends; idempotent. What was sent before may still arrive. The seat can be asked
  * until then, but not be sent from (WEFT_ECLOSED). */
 WEFT_API void weft_room_leave(weft_member *me);

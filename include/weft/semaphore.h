@@ -25,7 +25,8 @@ typedef struct weft_semaphore {
 } weft_semaphore;
 
 /* `places` are free at first; 0 is fine. Never fails; allocates nothing. */
-WEFT_API void weft_semaphore_init(weft_semaphore *s, size_t places);
+#define weft_semaphore_init(s, places) weft_semaphore_init_((s), (places), __FILE__, __LINE__)
+WEFT_API void weft_semaphore_init_(weft_semaphore *s, size_t places, const char *file, int line);
 
 /* The end of it. Closing one on which a task waits is misuse, and ends the program with a message. */
 WEFT_API void weft_semaphore_close(weft_semaphore *s);

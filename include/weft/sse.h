@@ -23,8 +23,9 @@
  *         return weft_events_wait(req);
  *     }
  *
- * Heart-beats are sent by themselves; a client that takes nothing for three of them (45 s) is dropped. When the client has gone the handler is cancelled; when the app stops, the client is told
- * when to come back (`retry:`), the handler is cancelled, and the reply ends in order.
+ * Heart-beats are sent by themselves; a client that takes nothing for three of them (45 s) is dropped. When the client has gone
+ * the handler is cancelled; when the app stops, the client is told when to come back (`retry:`), the handler is cancelled, and
+ * the reply ends in order.
  */
 #ifndef WEFT_SSE_H
 #define WEFT_SSE_H

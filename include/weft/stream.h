@@ -30,11 +30,13 @@ typedef struct weft_stream weft_stream;
 /* May wait. Connects to "127.0.0.1:80", "localhost:80" (the same), "[::1]:80" (numeric; names follow with the resolver) or
  * "unix:/path". Returns 0 with *ret_stream set, -EINVAL for an address it cannot read (and for ":80" or port 0, which are no
  * place), -ECONNREFUSED and the like, -EAGAIN for a unix socket whose queue is full, -ENOMEM, or the reason. */
-WEFT_API WEFT_WAITS int weft_connect(weft_stream **ret_stream, const char *address);
+#define weft_connect(ret_stream, address) weft_connect_((ret_stream), (address), __FILE__, __LINE__)
+WEFT_API WEFT_WAITS int weft_connect_(weft_stream **ret_stream, const char *address, const char *file, int line);
 
 /* Two connected ends in memory; each holds up to `capacity` bytes (1 to 16 MiB; 0 is 64 KiB) for its reader, besides those read
  * ahead. 0, -EINVAL, or -ENOMEM. Outside a loop: misuse, -EPERM. */
-WEFT_API WEFT_MUST int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b, size_t capacity);
+#define weft_stream_pair(ret_a, ret_b, capacity) weft_stream_pair_((ret_a), (ret_b), (capacity), __FILE__, __LINE__)
+WEFT_API WEFT_MUST int weft_stream_pair_(weft_stream **ret_a, weft_stream **ret_b, size_t capacity, const char *file, int line);
 
 /* May wait. Reads what is there, at least one byte, at most `size`. Returns the count, 0 at the end of input (again and again),
  * or < 0: -ECONNRESET (likewise), WEFT_ECLOSED after weft_stream_close by another task, -EBUSY, -EINVAL for a size of 0, the

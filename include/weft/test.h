@@ -60,6 +60,7 @@ typedef struct weft_test_options {
     uint64_t fail_at; /* the n-th allocation on this thread, from 1, fails; 0 for none */
     bool fail_after;  /* and so does every later one */
     bool quiet;       /* do not print the list of tasks at a deadlock */
+    bool debug;       /* debug mode (weft/debug.h): the report counts the mistakes; who holds the loop is not watched */
 } weft_test_options;
 
 typedef struct weft_test_report {
@@ -68,6 +69,7 @@ typedef struct weft_test_report {
     uint64_t switches;      /* times a task was entered */
     weft_duration ended_at; /* the clock at the end */
     bool struck;            /* the cancellation or the failure asked for has happened */
+    size_t mistakes;        /* in debug mode: how many were reported */
 } weft_test_report;
 
 /* weft_run in test mode. `report` may be NULL. Returns as weft_run; -EDEADLK when every task waited for ever (they are then

@@ -27,6 +27,7 @@
 #include "lib/net/net.h"
 #include "lib/net/stream.h"
 #include "lib/net/transport.h"
+#include "lib/task/debug.h"
 #include "lib/task/wait.h"
 
 #define STREAM_MAGIC 0x57e4757eu
@@ -244,6 +245,7 @@ void weft_stream_close(weft_stream *s)
     if (!s)
         return;
     check_stream(s);
+    weft_debug_gone(s);
     s->is_closed = true;
     settle_all(s, WEFT_ECLOSED);
     weft_transport_close(&s->transport, false);
@@ -268,7 +270,7 @@ void weft_net_close_streams(weft_net *net)
         weft_log(WEFT_LOG_WARNING, "%zu streams were left open at the end of the loop: weft_stream_close is missing", count);
 }
 
-int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b, size_t capacity)
+int weft_stream_pair_(weft_stream **ret_a, weft_stream **ret_b, size_t capacity, const char *file, int line)
 {
     if (!weft_here) {
         weft_misuse("a pair of streams outside a loop");
@@ -287,6 +289,8 @@ int weft_stream_pair(weft_stream **ret_a, weft_stream **ret_b, size_t capacity)
                                       &stream_events, &stream_events);
     if (rc < 0)
         goto free_b;
+    weft_debug_made(a, "a stream", file, line);
+    weft_debug_made(b, "a stream", file, line);
     *ret_a = a;
     *ret_b = b;
     return 0;
@@ -317,7 +321,7 @@ static bool is_a_place(const weft_address *address)
     return address->sa.any.sa_family == AF_UNIX || (!address->is_everywhere && weft_address_port(address) > 0);
 }
 
-int weft_connect(weft_stream **ret_stream, const char *text)
+int weft_connect_(weft_stream **ret_stream, const char *text, const char *file, int line)
 {
     int rc = weft_wait_check("connect");
     if (rc < 0)
@@ -342,11 +346,13 @@ int weft_connect(weft_stream **ret_stream, const char *text)
         s->connecter = &wait;
         rc = park(s, &wait);
     }
-    if (rc < 0)
+    if (rc < 0) {
         weft_stream_close(s);
-    else
-        *ret_stream = s;
-    return rc;
+        return rc;
+    }
+    weft_debug_made(s, "a stream", file, line);
+    *ret_stream = s;
+    return 0;
 }
 
 /* ---- reading ---- */

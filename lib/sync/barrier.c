@@ -6,6 +6,7 @@
 #include <weft/error.h>
 
 #include "lib/sync/own.h"
+#include "lib/task/debug.h"
 #include "lib/task/waiter.h"
 
 #define BARRIER_MAGIC 0xba441e40u
@@ -32,19 +33,21 @@ static void withdraw(weft_wait *wait)
     party->barrier->count--;
 }
 
-void weft_barrier_init(weft_barrier *b, size_t parties)
+void weft_barrier_init_(weft_barrier *b, size_t parties, const char *file, int line)
 {
     struct barrier_own *own = (struct barrier_own *)(void *)b->own_;
     if (parties == 0)
         weft_misuse_die("a barrier for no task at all");
     *own = (struct barrier_own){ .magic = BARRIER_MAGIC, .parties = parties };
     weft_list_init(&own->line);
+    weft_debug_made(b, "a barrier", file, line);
 }
 
 void weft_barrier_close(weft_barrier *b)
 {
     struct barrier_own *own = own_of(b);
     weft_waiter_check_none(&own->line, "a barrier is closed");
+    weft_debug_gone(b);
     own->magic = 0;
 }
 

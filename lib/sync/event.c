@@ -5,6 +5,7 @@
 
 #include "lib/sync/own.h"
 #include "lib/sync/source.h"
+#include "lib/task/debug.h"
 #include "lib/task/waiter.h"
 
 #define EVENT_MAGIC 0xe5e47f1au
@@ -17,18 +18,20 @@ struct event_own {
 
 OWN_OF(weft_event, event_own, EVENT_MAGIC, "an event")
 
-void weft_event_init(weft_event *e)
+void weft_event_init_(weft_event *e, const char *file, int line)
 {
     struct event_own *own = (struct event_own *)(void *)e->own_;
     own->magic = EVENT_MAGIC;
     own->is_set = false;
     weft_list_init(&own->line);
+    weft_debug_made(e, "an event", file, line);
 }
 
 void weft_event_close(weft_event *e)
 {
     struct event_own *own = own_of(e);
     weft_waiter_check_none(&own->line, "an event is closed");
+    weft_debug_gone(e);
     own->magic = 0;
 }
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "lib/base/memory.h"
+#include "lib/task/debug.h"
 
 #define GENERATOR_MAGIC 0x9e4e7a70u
 
@@ -76,16 +77,27 @@ static struct weft_owned **find_owner(const weft_task *t)
     return around ? &around->owned : &weft_group_own(t->group)->owned;
 }
 
+static void report_left_open(const weft_generator *g)
+{
+    char name[200];
+    if (weft_here->debug) {
+        snprintf(name, sizeof name, "the generator %s made at", g->name);
+        weft_debug_mistake("was left open", name, g->file ? g->file : "a pipeline", g->line, "");
+        return;
+    }
+#ifdef WEFT_DEBUG
+    weft_log(WEFT_LOG_WARNING, "the generator %s made at %s:%d was left open", g->name, g->file, g->line);
+#endif
+}
+
 static void end_left_open(struct weft_owned *owned)
 {
     weft_generator *g = CONTAINER_OF(owned, weft_generator, owned);
     if (g->state == WEFT_GENERATOR_RUNNING)
         weft_misuse_die("a group ends that owns a generator (%s, made at %s:%d) which is being stepped", g->name, g->file,
                         g->line);
-#ifdef WEFT_DEBUG
     if (g->state != WEFT_GENERATOR_ENDED)
-        weft_log(WEFT_LOG_WARNING, "the generator %s made at %s:%d was left open", g->name, g->file, g->line);
-#endif
+        report_left_open(g);
     int rc = weft_generator_close(g);
     if (rc < 0)
         weft_log(WEFT_LOG_WARNING, "the clean-up of a generator that was left open failed: %s", weft_strerror(rc));

@@ -15,7 +15,7 @@
 #include <errno.h>
 
 #include "lib/sync/own.h"
-#include "lib/task/task.h"
+#include "lib/task/debug.h"
 
 #define LOCK_MAGIC      0x10c410c4u
 #define CONDITION_MAGIC 0xc04d1710u
@@ -88,10 +88,13 @@ static const weft_task *owner_of_wanted(const weft_wait *wait, const weft_task *
 
 /* ---- locks ---- */
 
-void weft_lock_init(weft_lock *l)
+static const struct weft_holding_kind holding_kind = { "a lock", let_go };
+
+void weft_lock_init_(weft_lock *l, const char *file, int line)
 {
     struct lock_own *own = (struct lock_own *)(void *)l->own_;
-    *own = (struct lock_own){ .magic = LOCK_MAGIC, .holding = { .what = "a lock", .let_go = let_go } };
+    *own = (struct lock_own){ .magic = LOCK_MAGIC, .holding = { .kind = &holding_kind, .object = l } };
+    weft_debug_made(l, "a lock", file, line);
     weft_list_init(&own->line);
     weft_list_init(&own->holding.link);
 }
@@ -102,6 +105,7 @@ void weft_lock_close(weft_lock *l)
     weft_waiter_check_none(&own->line, "a lock is closed");
     if (own->owner)
         weft_misuse_die("a lock is closed while task %s holds it", own->owner->name);
+    weft_debug_gone(l);
     own->magic = 0;
 }
 
@@ -195,8 +199,9 @@ static struct condition_own *own_of_condition(const weft_condition *c)
     return own;
 }
 
-void weft_condition_init(weft_condition *c, weft_lock *lock)
+void weft_condition_init_(weft_condition *c, weft_lock *lock, const char *file, int line)
 {
+    weft_debug_made(c, "a condition", file, line);
     struct condition_own *own = (struct condition_own *)(void *)c->own_;
     *own = (struct condition_own){ .magic = CONDITION_MAGIC, .lock = lock };
     weft_list_init(&own->line);
@@ -206,6 +211,7 @@ void weft_condition_close(weft_condition *c)
 {
     struct condition_own *own = own_of_condition(c);
     weft_waiter_check_none(&own->line, "a condition is closed");
+    weft_debug_gone(c);
     own->magic = 0;
 }
 

@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #include "lib/sync/own.h"
-#include "lib/task/task.h"
+#include "lib/task/debug.h"
 
 #define ONCE_MAGIC 0x04ce04ceu
 
@@ -36,11 +36,12 @@ static const weft_task *runner_of_wanted(const weft_wait *wait, const weft_task 
     return after ? NULL : own_of(wait->on)->runner;
 }
 
-void weft_once_init(weft_once *o)
+void weft_once_init_(weft_once *o, const char *file, int line)
 {
     struct once_own *own = (struct once_own *)(void *)o->own_;
     *own = (struct once_own){ .magic = ONCE_MAGIC };
     weft_list_init(&own->line);
+    weft_debug_made(o, "a once", file, line);
 }
 
 void weft_once_close(weft_once *o)
@@ -49,6 +50,7 @@ void weft_once_close(weft_once *o)
     weft_waiter_check_none(&own->line, "a once is closed");
     if (own->runner)
         weft_misuse_die("a once is closed while task %s runs it", own->runner->name);
+    weft_debug_gone(o);
     own->magic = 0;
 }
 

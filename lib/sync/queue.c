@@ -14,7 +14,7 @@
 #include "lib/base/memory.h"
 #include "lib/sync/source.h"
 #include "lib/sync/store.h"
-#include "lib/task/task.h"
+#include "lib/task/debug.h"
 
 #define QUEUE_MAGIC 0x9be0e0e5u
 
@@ -30,7 +30,7 @@ struct weft_queue {
 };
 
 static weft_queue *make(enum weft_store_kind kind, size_t item_size, size_t capacity,
-                        int (*compare)(const void *, const void *))
+                        int (*compare)(const void *, const void *), const char *file, int line)
 {
     if (item_size == 0 || item_size > ITEM_SIZE_MAX || capacity == 0 || capacity > (size_t)1 << 31) {
         errno = EINVAL;
@@ -48,22 +48,24 @@ static weft_queue *make(enum weft_store_kind kind, size_t item_size, size_t capa
     weft_list_init(&q->getters);
     weft_list_init(&q->putters);
     weft_list_init(&q->joiners);
+    weft_debug_made(q, "a queue", file, line);
     return q;
 }
 
-weft_queue *weft_queue_new(size_t item_size, size_t capacity)
+weft_queue *weft_queue_new_(size_t item_size, size_t capacity, const char *file, int line)
 {
-    return make(WEFT_STORE_RING, item_size, capacity, NULL);
+    return make(WEFT_STORE_RING, item_size, capacity, NULL, file, line);
 }
 
-weft_queue *weft_queue_new_lifo(size_t item_size, size_t capacity)
+weft_queue *weft_queue_new_lifo_(size_t item_size, size_t capacity, const char *file, int line)
 {
-    return make(WEFT_STORE_STACK, item_size, capacity, NULL);
+    return make(WEFT_STORE_STACK, item_size, capacity, NULL, file, line);
 }
 
-weft_queue *weft_queue_new_priority(size_t item_size, size_t capacity, int (*compare)(const void *a, const void *b))
+weft_queue *weft_queue_new_priority_(size_t item_size, size_t capacity, int (*compare)(const void *a, const void *b),
+                                     const char *file, int line)
 {
-    return make(WEFT_STORE_HEAP, item_size, capacity, compare);
+    return make(WEFT_STORE_HEAP, item_size, capacity, compare, file, line);
 }
 
 void weft_queue_free(weft_queue *q)
@@ -74,6 +76,7 @@ void weft_queue_free(weft_queue *q)
     weft_waiter_check_none(&q->getters, "a queue is freed");
     weft_waiter_check_none(&q->putters, "a queue is freed");
     weft_waiter_check_none(&q->joiners, "a queue is freed");
+    weft_debug_gone(q);
     q->magic = 0;
     weft_mem_free(q);
 }

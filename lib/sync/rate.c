@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "lib/sync/own.h"
+#include "lib/task/debug.h"
 #include "lib/task/timer.h"
 #include "lib/task/waiter.h"
 
@@ -83,7 +84,7 @@ static void withdraw(weft_wait *wait)
         set_timer(taker->rate);
 }
 
-void weft_rate_init(weft_rate *r, uint64_t count, weft_duration per, uint64_t burst)
+void weft_rate_init_(weft_rate *r, uint64_t count, weft_duration per, uint64_t burst, const char *file, int line)
 {
     struct rate_own *own = (struct rate_own *)(void *)r->own_;
     if (count == 0 || per <= 0 || per > CENTURY || count > (uint64_t)per)
@@ -93,6 +94,7 @@ void weft_rate_init(weft_rate *r, uint64_t count, weft_duration per, uint64_t bu
         weft_misuse_die("a rate limiter with a burst of %llu", (unsigned long long)burst);
     *own = (struct rate_own){ .magic = RATE_MAGIC, .interval = interval, .depth = interval * (weft_duration)burst };
     weft_list_init(&own->line);
+    weft_debug_made(r, "a rate limiter", file, line);
     weft_timer_init(&own->timer, strike);
 }
 
@@ -100,6 +102,7 @@ void weft_rate_close(weft_rate *r)
 {
     struct rate_own *own = own_of(r);
     weft_waiter_check_none(&own->line, "a rate limiter is closed");
+    weft_debug_gone(r);
     own->magic = 0;
 }
 

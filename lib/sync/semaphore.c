@@ -7,7 +7,8 @@
 
 #include "lib/sync/own.h"
 #include "lib/sync/source.h"
-#include "lib/task/task.h"
+#include "lib/task/debug.h"
+#include "lib/task/waiter.h"
 
 #define SEMAPHORE_MAGIC 0x5e3a9047u
 
@@ -19,18 +20,20 @@ struct semaphore_own {
 
 OWN_OF(weft_semaphore, semaphore_own, SEMAPHORE_MAGIC, "a semaphore")
 
-void weft_semaphore_init(weft_semaphore *s, size_t places)
+void weft_semaphore_init_(weft_semaphore *s, size_t places, const char *file, int line)
 {
     struct semaphore_own *own = (struct semaphore_own *)(void *)s->own_;
     own->magic = SEMAPHORE_MAGIC;
     own->count = places;
     weft_list_init(&own->line);
+    weft_debug_made(s, "a semaphore", file, line);
 }
 
 void weft_semaphore_close(weft_semaphore *s)
 {
     struct semaphore_own *own = own_of(s);
     weft_waiter_check_none(&own->line, "a semaphore is closed");
+    weft_debug_gone(s);
     own->magic = 0;
 }
 

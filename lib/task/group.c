@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#include "lib/task/debug.h"
 #include "lib/task/task.h"
 
 static bool is_reason(int result)
@@ -234,8 +235,12 @@ void weft_group_ended(weft_group *g, weft_task *t)
 static void give_back(weft_list *tasks)
 {
     weft_list *node;
-    while ((node = weft_list_shift(tasks)))
-        weft_task_free(CONTAINER_OF(node, weft_task, member));
+    while ((node = weft_list_shift(tasks))) {
+        weft_task *t = CONTAINER_OF(node, weft_task, member);
+        if (UNLIKELY(t->loop->debug))
+            weft_debug_check_read(t);
+        weft_task_free(t);
+    }
 }
 
 /* The rows "(join, result still 0)". */

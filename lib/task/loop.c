@@ -8,14 +8,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <weft/debug.h>
+
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
+#include "lib/task/debug.h"
 #include "lib/task/poll.h"
 #include "lib/task/pool.h"
 #include "lib/task/report.h"
+#include "lib/task/supervisor.h"
 #include "lib/task/task.h"
+#include "lib/task/watchdog.h"
 
 enum {
     READY_BUDGET = 1024,  /* switches between two polls */
@@ -102,7 +107,10 @@ bool weft_loop_drain_inbox(weft_loop *loop)
     while ((node = weft_list_shift(&posts))) {
         struct weft_loop_post *post = CONTAINER_OF(node, struct weft_loop_post, link);
         bool is_embedded = post->is_embedded;
+        __atomic_store_n(&loop->posted, post->fn, __ATOMIC_RELAXED);
+        weft_loop_beat_begin(loop);
         post->fn(post->arg); /* an embedded one may be gone now */
+        weft_loop_beat_end(loop);
         if (!is_embedded)
             weft_mem_free(post);
     }
@@ -379,8 +387,28 @@ static void close_loop(weft_loop *loop)
     weft_slab_close(&loop->task_slab);
     weft_arena_pool_close(&loop->arenas);
     pthread_mutex_destroy(&loop->inbox_lock);
+    if (loop->debug)
+        weft_debug_close(loop->debug);
     loop->magic = 0;
     weft_mem_free(loop);
+}
+
+/* Who watches the loop in debug mode, if its first task will not have it watched. */
+static weft_supervisor *enter_debug(weft_loop *loop, const struct weft_loop_options *options)
+{
+    weft_supervisor *watcher = NULL;
+    if (options->debug || (!loop->test && weft_debug_is_asked_for()))
+        loop->debug = weft_debug_open();
+    if (!loop->debug || options->has_supervisor || loop->test)
+        return NULL;
+    struct weft_supervisor_options watch = {
+        .leaves_signals = true,
+        .stall_limit = options->stall_limit > 0 ? options->stall_limit : WEFT_STALL_LIMIT_DEBUG,
+    };
+    int rc = weft_supervisor_start(&watcher, loop, &watch);
+    if (rc < 0)
+        weft_log(WEFT_LOG_WARNING, "debug: nobody watches who holds the loop: %s", weft_strerror(rc));
+    return watcher;
 }
 
 struct first_task {
@@ -407,6 +435,7 @@ int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, voi
     if (!loop)
         return error;
     weft_here = loop;
+    weft_supervisor *watcher = enter_debug(loop, options);
     if (options->opened)
         options->opened(loop, arg);
     weft_group_enter(&loop->root, NULL, WEFT_NO_LIMIT);
@@ -419,9 +448,28 @@ int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, voi
     int result = loop->root.result < 0 ? loop->root.result : first.result;
     if (options->ended_at)
         *options->ended_at = weft_loop_clock(loop);
+    if (watcher)
+        weft_supervisor_end(watcher);
+    if (loop->debug)
+        weft_debug_report(loop);
+    if (loop->debug && options->mistakes)
+        *options->mistakes = weft_debug_mistakes(loop->debug);
     close_loop(loop);
     weft_here = NULL;
     return result;
+}
+
+int weft_run_with_(weft_task_fn *fn, void *arg, const weft_run_options *given)
+{
+    weft_run_options options = { 0 };
+    memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
+    return weft_loop_run(
+        &(struct weft_loop_options){ .name = "main", .debug = options.debug, .stall_limit = options.stall_limit }, fn, arg);
+}
+
+bool weft_is_debugging(void)
+{
+    return weft_here && weft_here->debug;
 }
 
 int weft_run(weft_task_fn *fn, void *arg)

@@ -30,6 +30,7 @@
 struct weft_poll;
 struct weft_pools;
 struct weft_poll_fd;
+struct weft_debug;
 
 /* Something to do soon on the loop's stack, with no task running: a way out of deep call chains. Embedded in its owner. */
 typedef struct weft_callback {
@@ -59,14 +60,16 @@ struct weft_loop {
     unsigned magic;
     weft_task *current; /* the task that runs, or NULL */
     weft_home home;
-    bool is_polling;    /* inside uv_run: who makes a task ready must make it return */
-    bool on_loop_stack; /* the running task has called home: it must not wait */
-    weft_list ready;    /* tasks */
-    weft_list yielded;  /* tasks that are ready too, once those have run */
-    weft_list soon;     /* callbacks */
-    weft_list tasks;    /* all that have not ended */
-    weft_duration now;  /* the clock, read about once a turn: ask weft_loop_now; in virtual time the clock itself */
-    bool is_stale;      /* a poll has begun since it was read */
+    uint64_t beat;             /* odd while a task or a post runs; read by the supervisor's thread (watchdog.h) */
+    void (*posted)(void *arg); /* the post that runs */
+    bool is_polling;           /* inside uv_run: who makes a task ready must make it return */
+    bool on_loop_stack;        /* the running task has called home: it must not wait */
+    weft_list ready;           /* tasks */
+    weft_list yielded;         /* tasks that are ready too, once those have run */
+    weft_list soon;            /* callbacks */
+    weft_list tasks;           /* all that have not ended */
+    weft_duration now;         /* the clock, read about once a turn: ask weft_loop_now; in virtual time the clock itself */
+    bool is_stale;             /* a poll has begun since it was read */
     weft_wheel wheel;
     weft_stacks stacks;
     weft_timer trim; /* of stacks */
@@ -98,10 +101,12 @@ struct weft_loop {
     uint64_t supervised;                        /* signals that are the supervisor's: bit n is signal n */
 
     enum weft_log_level log_level;
+    enum weft_log_format log_format;
     weft_log_sink *log_sink;
     void *log_context;
 
     weft_overflow_watch overflow;
+    struct weft_debug *debug; /* NULL outside debug mode */
     struct weft_test_mode *test;
     int result;
 };
@@ -140,12 +145,27 @@ static inline weft_duration weft_loop_now(weft_loop *loop)
     return loop->now;
 }
 
+/* Something of others begins to run on the loop, after what was before has ended or not, or has ended. */
+static inline void weft_loop_beat_begin(weft_loop *loop)
+{
+    __atomic_store_n(&loop->beat, (loop->beat + 1) | 1, __ATOMIC_RELEASE);
+}
+
+static inline void weft_loop_beat_end(weft_loop *loop)
+{
+    __atomic_store_n(&loop->beat, (loop->beat + 1) & ~UINT64_C(1), __ATOMIC_RELEASE);
+}
+
 /* Reads the clock (the virtual one in virtual time). */
 weft_duration weft_loop_clock(weft_loop *loop);
 
 struct weft_loop_options {
     struct weft_test_mode *test;                /* NULL outside test mode */
     const char *name;                           /* of the first task */
+    size_t *mistakes;                           /* that debug mode has reported; may be NULL */
+    bool debug;                                 /* debug mode; also by WEFT_DEBUG=1 outside test mode */
+    bool has_supervisor;                        /* the first task starts one, which has the watchdog */
+    weft_duration stall_limit;                  /* in debug mode without one; 0 is the default */
     weft_duration *ended_at;                    /* the clock at the end; may be NULL */
     void (*opened)(weft_loop *loop, void *arg); /* before the first task is started; may be NULL */
 };

@@ -3,41 +3,52 @@
 /*
  * The tasks as a tree.
  *
- *     parked   main, 1.500 s old, started at weft_run:0, waits for: join (0x7f...), of 10,002 tasks of the group opened at
- * a.c:9 group opened at a.c:9: 10,002 tasks, deadline in 8.500 s parked   cook, 1.500 s old, started at a.c:10, holds a lock,
- * waits for: sleep, 0.200 s left parked   eat, 1.500 s old, started at a.c:12, waits for: lock (0x7f...), held by cook started
- * at a.c:10
+ *     parked   main, 1.500 s old, started at weft_run:0, waits for: join (0x7f...), of 9,999 tasks ...
+ *              in main_task at a.c:20
+ *       group opened at a.c:9: 9,999 tasks, deadline in 8.500 s
+ *       parked   cook, 1.500 s old, started at a.c:10, holds a lock, waits for: sleep, 0.200 s left
+ *                in stir at a.c:24
+ *                in cook at a.c:31
+ *       parked   eat, 1.500 s old, started at a.c:12, waits for: lock (0x7f...), held by cook ...
  *       ...
- *       and 9,998 more like the last of these: eat started at a.c:12
+ *       and 9,995 more like this: parked eat, started at a.c:12
  *
  * It must be of use when there are 10,000 tasks, and while the house burns: so tasks of one group that are alike (started at
  * one place, waiting in one call) are counted, and only the oldest are written; the kinds of a group, the depth and the
- * whole are limited too, and what is left out is counted. One pass over the tasks of a group, a few compares for each: 100,000
- * parked ones take 20 ms.
+ * whole are limited too, and what is left out is counted. Where a task stands is written unless it is where the first one like
+ * it stands. One pass over the tasks of a group, a few compares for each: 100,000 parked ones take 20 ms. Names come from the
+ * debug information, whose reading takes some milliseconds for each file of the program, and is not kept.
  */
 #include "lib/task/report.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/coro/backtrace.h"
+#include "lib/coro/symbols.h"
+#include "lib/task/debug.h"
 
 enum {
     KINDS = 64,  /* told apart in a group */
     ALIKE = 3,   /* of each that are written */
     DEPTH = 12,  /* of groups in groups */
     TASKS = 500, /* written in all */
+    FRAMES = 16, /* of a task that are written */
     NUMBER = 32, /* bytes for a number with its commas */
 };
 
 struct kind {
     const weft_task *like; /* NULL: a free place */
     size_t count;
+    uint64_t trace; /* where the first one stands, as a number */
 };
 
 struct report {
     FILE *out;
     weft_duration now;
     size_t written, counted; /* counted: those that are alike others */
+    weft_symbols *symbols;   /* opened for the first trace */
 };
 
 static const char *const state_names[] = { "new", "ready", "running", "parked", "done" };
@@ -92,10 +103,24 @@ static void print_own_deadline(const struct report *r, const weft_task *t)
         print_deadline(r, first);
 }
 
+/* In debug mode that is known. */
+static void print_made(const struct report *r, const void *object)
+{
+    const char *file;
+    int line;
+    if (weft_debug_find(object, &file, &line))
+        fprintf(r->out, " made at %s:%d", file, line);
+}
+
 static void print_held(const struct report *r, const weft_task *t)
 {
-    LIST_EACH (node, &t->held)
-        fprintf(r->out, ", holds %s", CONTAINER_OF(node, const struct weft_holding, link)->what);
+    LIST_EACH (node, &t->held) {
+        const struct weft_holding *holding = CONTAINER_OF(node, const struct weft_holding, link);
+        if (!holding->kind->what)
+            continue;
+        fprintf(r->out, ", holds %s", holding->kind->what);
+        print_made(r, holding->object);
+    }
 }
 
 static void print_wait(const struct report *r, const weft_wait *wait)
@@ -103,10 +128,9 @@ static void print_wait(const struct report *r, const weft_wait *wait)
     fprintf(r->out, ", waits for: %s", wait->what);
     if (wait->on)
         fprintf(r->out, " (%p)", wait->on);
+    print_made(r, wait->on);
     if (wait->describe)
         wait->describe(wait, r->out);
-    if (wait->place)
-        fprintf(r->out, ", from %p", wait->place);
 }
 
 static void print_task(const struct report *r, const weft_task *t, int depth)
@@ -122,6 +146,65 @@ static void print_task(const struct report *r, const weft_task *t, int depth)
     if (t->reason)
         fprintf(r->out, ", cut short: %s", weft_strerror(t->reason));
     fputc('\n', r->out);
+}
+
+/* ---- where it stands ---- */
+
+struct trace {
+    void *addresses[FRAMES];
+    size_t count;
+    bool is_cut;
+};
+
+/* From the call that waits up, without our own way there and the runtime's frame at the bottom. */
+static void take_trace(const weft_task *t, struct trace *trace)
+{
+    enum { OURS = 8, BOTTOM = 1 };
+    void *all[OURS + FRAMES + BOTTOM];
+    size_t count = weft_coro_backtrace(&t->coro, all, OURS + FRAMES + BOTTOM), first = 0;
+    bool has_bottom = count < OURS + FRAMES + BOTTOM;
+    if (has_bottom && count > BOTTOM)
+        count -= BOTTOM;
+    while (first < count && t->wait && all[first] != t->wait->place)
+        first++;
+    if (first == count)
+        first = 0; /* the place is none of those: all of it, then */
+    trace->count = count - first < FRAMES ? count - first : FRAMES;
+    trace->is_cut = !has_bottom || trace->count < count - first;
+    memcpy(trace->addresses, all + first, trace->count * sizeof *all);
+}
+
+static uint64_t number_of(const struct trace *trace)
+{
+    uint64_t number = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < trace->count; i++)
+        number = (number ^ (uintptr_t)trace->addresses[i]) * UINT64_C(0x100000001b3);
+    return number;
+}
+
+static void print_trace(struct report *r, const weft_task *t, struct kind *kind, int depth)
+{
+    struct trace trace;
+    if (t->state != WEFT_TASK_PARKED && t->state != WEFT_TASK_READY)
+        return;
+    take_trace(t, &trace);
+    uint64_t number = number_of(&trace);
+    if (kind->count == 1)
+        kind->trace = number;
+    else if (kind->trace == number)
+        return;
+    if (!r->symbols)
+        r->symbols = weft_symbols_open();
+    for (size_t i = 0; i < trace.count; i++) {
+        indent(r, depth);
+        fputs("         in ", r->out);
+        weft_symbols_print(r->symbols, r->out, trace.addresses[i]);
+        fputc('\n', r->out);
+    }
+    if (trace.is_cut) {
+        indent(r, depth);
+        fputs("         and more\n", r->out);
+    }
 }
 
 /* ---- those that are alike ---- */
@@ -206,10 +289,11 @@ static void print_members(struct report *r, const weft_list *alive, int depth)
     size_t others = 0;
     LIST_EACH (node, alive) {
         const weft_task *t = CONTAINER_OF(node, const weft_task, member);
-        const struct kind *kind = count_kind(kinds, t);
+        struct kind *kind = count_kind(kinds, t);
         if (kind && kind->count <= ALIKE && r->written < TASKS) {
             r->written++;
             print_task(r, t, depth);
+            print_trace(r, t, kind, depth);
             print_under(r, t, depth + 1);
             continue;
         }
@@ -253,6 +337,7 @@ static void print_tree(void *arg)
     LIST_EACH (node, &loop->tasks)
         count++;
     print_members(&r, &weft_group_own(&loop->root)->alive, 0);
+    weft_symbols_close(r.symbols);
     if (count > r.written + r.counted)
         fprintf(r.out, "and %s more, under those that are not shown, or in groups of generators that do not run\n",
                 format_count(number, count - r.written - r.counted));

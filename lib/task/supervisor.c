@@ -22,6 +22,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/task/watchdog.h"
 
 struct weft_supervisor {
     struct weft_supervisor_options options;
@@ -34,6 +35,7 @@ struct weft_supervisor {
     atomic_int asked; /* requests to stop by call */
     struct weft_loop_post stop, cancel, list;
     atomic_bool is_list_posted;
+    weft_watchdog watchdog;
     /* the thread's own */
     int count;          /* requests seen */
     weft_duration ends; /* when the process is ended; WEFT_NO_LIMIT while nobody asked to stop */
@@ -111,9 +113,13 @@ static void read_events(weft_supervisor *s)
 
 static int poll_timeout(const weft_supervisor *s)
 {
-    if (s->ends == WEFT_NO_LIMIT)
+    weft_duration left = weft_watchdog_period(&s->watchdog);
+    if (s->ends != WEFT_NO_LIMIT) {
+        weft_duration until_end = s->ends - weft_clock_monotonic();
+        left = until_end < left ? until_end : left;
+    }
+    if (left == WEFT_NO_LIMIT)
         return -1;
-    weft_duration left = s->ends - weft_clock_monotonic();
     return left <= 0 ? 0 : left > WEFT_HOUR ? 3600000 : (int)(left / WEFT_MILLISECOND) + 1;
 }
 
@@ -123,8 +129,10 @@ static void *supervise(void *arg)
     while (!atomic_load(&s->is_ending)) {
         struct pollfd fds[2] = { { .fd = s->signal_fd, .events = POLLIN }, { .fd = s->event_fd, .events = POLLIN } };
         poll(fds, 2, poll_timeout(s));
-        read_signals(s);
+        if (s->signal_fd >= 0)
+            read_signals(s);
         read_events(s);
+        weft_watchdog_look(&s->watchdog);
         if (s->ends != WEFT_NO_LIMIT && weft_clock_monotonic() >= s->ends) {
             SAY("weft: the last limit of the stop has passed, and tasks have not ended: exits\n");
             _exit(WEFT_EXIT_CUT);
@@ -147,17 +155,34 @@ static void prepare_post(struct weft_loop_post *post, void (*fn)(void *arg), wef
     post->arg = s;
 }
 
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static int open_fds(weft_supervisor *s, const sigset_t *signals)
 {
-    s->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (s->signal_fd < 0)
+    s->signal_fd = -1;
+    if (!s->options.leaves_signals && (s->signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
         return -errno;
     s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->event_fd >= 0)
         return 0;
     int error = -errno;
-    close(s->signal_fd);
+    close_fd(s->signal_fd);
     return error;
+}
+
+/* With every signal blocked: they are for other threads. */
+static int start_thread(weft_supervisor *s)
+{
+    sigset_t all, former;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &former);
+    int rc = -pthread_create(&s->thread, NULL, supervise, s);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    return rc;
 }
 
 int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, const struct weft_supervisor_options *options)
@@ -183,18 +208,22 @@ int weft_supervisor_start(weft_supervisor **ret_supervisor, weft_loop *loop, con
         weft_mem_free(s);
         return rc;
     }
-    pthread_sigmask(SIG_BLOCK, &signals, &s->former_mask);
-    rc = -pthread_create(&s->thread, NULL, supervise, s);
+    if (!options->leaves_signals)
+        pthread_sigmask(SIG_BLOCK, &signals, &s->former_mask);
+    weft_watchdog_open(&s->watchdog, loop, options->stall_limit, loop->debug);
+    rc = start_thread(s);
     if (rc < 0) {
-        pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
-        close(s->signal_fd);
+        weft_watchdog_close(&s->watchdog);
+        if (!options->leaves_signals)
+            pthread_sigmask(SIG_SETMASK, &s->former_mask, NULL);
+        close_fd(s->signal_fd);
         close(s->event_fd);
         weft_mem_free(s);
         return rc;
     }
     s->former_supervised = loop->supervised;
     for (int signal = 1; signal < 64; signal++)
-        loop->supervised |= (uint64_t)(sigismember(&signals, signal) == 1) << signal;
+        loop->supervised |= (uint64_t)(!options->leaves_signals && sigismember(&signals, signal) == 1) << signal;
     *ret_supervisor = s;
     return 0;
 }
@@ -249,9 +278,11 @@ void weft_supervisor_end(weft_supervisor *s)
     weft_loop_withdraw(s->loop, &s->stop);
     weft_loop_withdraw(s->loop, &s->cancel);
     weft_loop_withdraw(s->loop, &s->list);
-    restore_mask(s);
+    weft_watchdog_close(&s->watchdog);
+    if (!s->options.leaves_signals)
+        restore_mask(s);
     s->loop->supervised = s->former_supervised;
-    close(s->signal_fd);
+    close_fd(s->signal_fd);
     close(s->event_fd);
     weft_mem_free(s);
 }

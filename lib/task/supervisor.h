@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * The supervisor: a thread of its own that reads signals and keeps the clock of the stop.
+ * The supervisor: a thread of its own that reads signals, keeps the clock of the stop, and watches that nobody holds the loop
+ * (watchdog.h).
  *
  * A handler in `while (1)` hangs the very loop that should cut it, so the clock cannot live there: from the first request to
  * stop the supervisor counts, and ends the process with status 75 when the limit has passed. It also keeps signal frames
@@ -22,6 +23,8 @@ struct weft_supervisor_options {
     /* On the loop's thread, outside any task: the how-manieth request to stop it is, 1 or 2. A third ends the process. */
     void (*stop)(void *context, int count);
     void *context;
+    bool leaves_signals;       /* it only watches, and keeps no clock of a stop */
+    weft_duration stall_limit; /* who holds the loop for longer is named; 0: nobody is watched */
     /* On the supervisor's thread: SIGHUP has come. NULL leaves that signal alone. */
     void (*hangup)(void *context);
     void *hangup_context;

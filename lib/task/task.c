@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/task/debug.h"
 
 /* Row: from; bit: to. */
 static const uint8_t legal_moves[] = {
@@ -26,14 +27,29 @@ void weft_task_set_state(weft_task *t, enum weft_task_state state)
     t->state = (uint8_t)state;
 }
 
+static void report_held(const weft_task *t, const struct weft_holding *holding)
+{
+    const char *file = t->file;
+    int line = t->line;
+    char name[200];
+    if (!t->loop->debug) {
+        weft_misuse("%s is still held at the end of its task", holding->kind->what);
+        return;
+    }
+    weft_debug_find(holding->object, &file, &line);
+    snprintf(name, sizeof name, "%s made at", holding->kind->what);
+    weft_debug_mistake("is still held at the end of its task", name, file, line, "");
+}
+
 /* Who waits for it would wait for ever; and nobody may be pointed to who is no more. */
 static void let_go(weft_task *t)
 {
     weft_list *node;
     while ((node = weft_list_shift(&t->held))) {
         struct weft_holding *holding = CONTAINER_OF(node, struct weft_holding, link);
-        weft_misuse("%s is still held at the end of its task", holding->what);
-        holding->let_go(holding);
+        if (holding->kind->what)
+            report_held(t, holding);
+        holding->kind->let_go(holding);
     }
 }
 
@@ -159,7 +175,8 @@ void weft_task_enter(weft_task *t)
     CHECK(!loop->current);
     weft_list_remove(&t->queue);
     weft_task_set_state(t, WEFT_TASK_RUNNING);
-    loop->current = t;
+    __atomic_store_n(&loop->current, t, __ATOMIC_RELAXED);
+    weft_loop_beat_begin(loop);
     if (UNLIKELY(loop->test))
         loop->test->switches++;
     weft_coro_enter(&loop->home, &t->coro);
@@ -167,7 +184,8 @@ void weft_task_enter(weft_task *t)
     if (UNLIKELY(weft_stack_is_overrun(t->coro.stack)))
         weft_task_die_overrun(t, t->coro.stack);
 #endif
-    loop->current = NULL;
+    weft_loop_beat_end(loop);
+    __atomic_store_n(&loop->current, NULL, __ATOMIC_RELAXED);
     if (t->state == WEFT_TASK_DONE)
         retire(t);
     if (loop->after_task)

@@ -28,6 +28,7 @@
 enum weft_task_state { WEFT_TASK_NEW, WEFT_TASK_READY, WEFT_TASK_RUNNING, WEFT_TASK_PARKED, WEFT_TASK_DONE };
 
 struct weft_trail;
+struct weft_holding;
 
 struct weft_deferred {
     struct weft_deferred *next;
@@ -98,11 +99,16 @@ struct weft_task {
     struct weft_generator *generator; /* whose body runs in it, the innermost of several; `coro` is that body's */
 };
 
+struct weft_holding_kind {
+    const char *what; /* "a lock"; NULL for what a task may end with */
+    void (*let_go)(struct weft_holding *holding);
+};
+
 /* What a task holds and must let go before it ends. */
 struct weft_holding {
     weft_list link;
-    const char *what; /* "a lock" */
-    void (*let_go)(struct weft_holding *holding);
+    const struct weft_holding_kind *kind;
+    const void *object;
 };
 
 struct scope_own {

@@ -47,7 +47,11 @@ int weft_test_run_(weft_task_fn *fn, void *arg, weft_test_report *report, const 
     weft_faults faults = { .fail_at = options.fail_at, .fail_after = options.fail_after };
     weft_faults *former = weft_mem_set_faults(&faults);
     weft_duration ended_at = 0;
-    int result = weft_loop_run(&(struct weft_loop_options){ .test = &mode, .name = "test", .ended_at = &ended_at }, fn, arg);
+    size_t mistakes = 0;
+    struct weft_loop_options run = {
+        .test = &mode, .name = "test", .ended_at = &ended_at, .debug = options.debug, .mistakes = &mistakes
+    };
+    int result = weft_loop_run(&run, fn, arg);
     weft_mem_set_faults(former);
     if (report)
         *report = (weft_test_report){
@@ -56,6 +60,7 @@ int weft_test_run_(weft_task_fn *fn, void *arg, weft_test_report *report, const 
             .switches = mode.switches,
             .ended_at = ended_at,
             .struck = mode.struck || faults.struck,
+            .mistakes = mistakes,
         };
     return mode.is_deadlocked ? -EDEADLK : result;
 }

@@ -519,6 +519,47 @@ static int log_lines(void)
     return 0;
 }
 
+/* The text as a record of JSON has it, between its fixed parts. */
+static bool logs_json(const char *text, const char *expected)
+{
+    static const char end[] = "\"}", between[] = "Z\",\"level\":\"error\",\"task\":\"test\",\"message\":\"";
+    struct record r = { 0 };
+    weft_log_set_sink(keep_record, &r);
+    weft_log(WEFT_LOG_ERROR, "%s", text);
+    weft_log_set_sink(NULL, NULL);
+    const char *at = strstr(r.line, between);
+    size_t size = strlen(expected);
+    bool ok = r.count == 1 && strlen(r.line) == r.size && strncmp(r.line, "{\"time\":\"2", 10) == 0 && at &&
+              strncmp(at + sizeof between - 1, expected, size) == 0 && strcmp(at + sizeof between - 1 + size, end) == 0;
+    if (!ok)
+        printf("# %s\n", r.line);
+    return ok;
+}
+
+static int log_lines_of_json(void)
+{
+    weft_log_set_format(WEFT_LOG_JSON);
+    WEFT_CHECK(logs_json("plain", "plain"));
+    WEFT_CHECK(logs_json("\"a\\b\"\n\x7f\x01", "\\\"a\\\\b\\\"\\u000a\\u007f\\u0001"));
+    WEFT_CHECK(logs_json("\xc3\xa4 \xe2\x82\xac \xf0\x9f\x90\x8d", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x90\x8d"));
+    WEFT_CHECK(logs_json("\xc3(\xa4", "\\ufffd(\\ufffd"));
+    WEFT_CHECK(logs_json("\xc0\x80", "\\ufffd\\ufffd"));                         /* overlong */
+    WEFT_CHECK(logs_json("\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"));              /* a surrogate */
+    WEFT_CHECK(logs_json("\xf4\x90\x80\x80.", "\\ufffd\\ufffd\\ufffd\\ufffd.")); /* past the last */
+    WEFT_CHECK(logs_json("\xe2\x82", "\\ufffd\\ufffd"));                         /* ends in the middle */
+    struct record r = { 0 };
+    char longer[3000];
+    memset(longer, '\n', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    weft_log_set_sink(keep_record, &r);
+    weft_log(WEFT_LOG_ERROR, "%s", longer);
+    WEFT_CHECK(r.size < sizeof r.line && r.size > 1000 &&
+               strcmp(r.line + r.size - 8, "\\u000a\"}") == 0); /* whole, though cut */
+    weft_log_set_sink(NULL, NULL);
+    weft_log_set_format(WEFT_LOG_TEXT);
+    return 0;
+}
+
 static const weft_test tests[] = {
     PLAIN(deadlock_names_every_task),
     TEST(virtual_time_waits_for_what_is_outside),
@@ -534,6 +575,7 @@ static const weft_test tests[] = {
     PLAIN(a_timer_set_before_the_poll_counts),
     PLAIN(runs_leave_nothing_behind),
     TEST(log_lines),
+    TEST(log_lines_of_json),
 };
 
 TEST_MAIN(tests)

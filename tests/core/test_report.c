@@ -7,17 +7,20 @@
 
 #include "lib/task/task.h"
 
-/* Each "0x..." becomes "@", each place in this file "HERE", each ", from @" of a wait is left out. In place. */
+/* Each "0x..." becomes "@", each place in this file "HERE"; lines that say where a task stands are left out. In place. */
 static void mask(char *text)
 {
     char *out = text;
     for (const char *in = text; *in;) {
+        if ((out == text || out[-1] == '\n') && strncmp(in + strspn(in, " "), "in ", 3) == 0) {
+            in += strcspn(in, "\n");
+            in += *in == '\n';
+            continue;
+        }
         size_t path = strcspn(in, " :,\n()");
         if (path > 13 && strncmp(in + path - 13, "test_report.c", 13) == 0 && in[path] == ':') {
             out = (char *)memcpy(out, "HERE", 4) + 4;
             in += path + 1 + strspn(in + path + 1, "0123456789");
-        } else if (strncmp(in, ", from 0x", 9) == 0) {
-            in += 9 + strspn(in + 9, "0123456789abcdef");
         } else if (strncmp(in, "0x", 2) == 0) {
             *out++ = '@';
             in += 2 + strspn(in + 2, "0123456789abcdef");
@@ -113,6 +116,66 @@ static int a_tree_of_groups_and_tasks(void)
                        "  ready    sleep_long, 0.500 s old, started at HERE, cut short: cancelled\n"));
     }
     weft_lock_close(&lock);
+    return 0;
+}
+
+/* ---- where they stand ---- */
+
+static __attribute__((noinline)) int wait_deep(int depth, void *queue)
+{
+    int item = 0, rc = depth > 0 ? wait_deep(depth - 1, queue) : weft_queue_get((weft_queue *)queue, &item);
+    return rc + item * depth;
+}
+
+static int stand_deep(void *queue)
+{
+    return wait_deep(3, queue) + 1;
+}
+
+static int stand_deeper(void *queue)
+{
+    return wait_deep(40, queue) + 1;
+}
+
+static int start_in_one_place(weft_group *g, bool deeper, weft_queue *queue)
+{
+    return weft_go_(g, "stand", __FILE__, 1, deeper ? stand_deeper : stand_deep, queue, 0);
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, part)); at++)
+        count++;
+    return count;
+}
+
+static int each_shows_where_it_stands(void)
+{
+    weft_queue *queue = weft_queue_new(sizeof(int), 1);
+    WEFT_GROUP (g) {
+        WEFT_CHECK(start_in_one_place(&g, false, queue) == 0);
+        WEFT_CHECK(start_in_one_place(&g, false, queue) == 0); /* where the first one stands */
+        WEFT_CHECK(start_in_one_place(&g, true, queue) == 0);  /* alike, but elsewhere */
+        WEFT_TRY(weft_sleep(MS));
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        weft_tasks_print(out);
+        fclose(out);
+        WEFT_CHECK(count_of(text, "parked   stand") == 3);
+        const char *third = strstr(text, "parked   stand");
+        third = strstr(strstr(third + 1, "parked   stand") + 1, "parked   stand");
+        WEFT_CHECK(count_of(text, "\n           in ") == 5 + 16 && count_of(third, "\n           in ") == 16);
+        WEFT_CHECK(count_of(third, "\n           and more\n") == 1 && count_of(text, "\n           and more\n") == 1);
+#ifdef WEFT_LIBDW
+        WEFT_CHECK(strstr(text, "\n           in wait_deep at test_report.c:") &&
+                   strstr(text, "in stand_deep at test_report.c:"));
+#endif
+        free(text);
+        weft_group_cancel(&g);
+    }
+    weft_queue_free(queue);
     return 0;
 }
 
@@ -335,8 +398,12 @@ static int a_deadlock_shows_its_circle(void)
 }
 
 static const weft_test tests[] = {
-    TEST(a_tree_of_groups_and_tasks), TEST(tasks_that_are_alike_are_counted), TEST(kinds_beyond_the_limit_are_counted_too),
-    TEST(depth_is_limited),           PLAIN(a_deadlock_shows_its_circle),
+    TEST(a_tree_of_groups_and_tasks),
+    TEST(each_shows_where_it_stands),
+    TEST(tasks_that_are_alike_are_counted),
+    TEST(kinds_beyond_the_limit_are_counted_too),
+    TEST(depth_is_limited),
+    PLAIN(a_deadlock_shows_its_circle),
 };
 
 TEST_MAIN(tests)

@@ -43,6 +43,7 @@ static weft_supervisor *start(struct seen *seen)
                                        .stop = note_stop,
                                        .context = seen,
                                        .hangup = ignore_hangup,
+                                       .stall_limit = WEFT_NO_LIMIT,
                                    });
     WEFT_CHECK(rc == 0);
     return s;

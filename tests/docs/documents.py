@@ -5,6 +5,7 @@ A mark is an HTML comment in the line above a block; readers do not see it. It s
 
     <!-- from FILE -->              C, or Python, that stands in FILE, word for word, in whole lines; "…" is for lines left out
     <!-- output of PROGRAM ... -->  what build/PROGRAM prints with these arguments (", SIGSEGV" at the end: dying of it)
+    <!-- like FILE -->              what FILE of tests/patterns expects, with numbers in it
     <!-- serve PROGRAM ... -->      a session with curl; PROGRAM serves all such blocks of the document, in their order
     <!-- report of PROGRAM -->      the last line of a server's log, whatever its numbers
 """

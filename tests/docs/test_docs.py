@@ -2,6 +2,7 @@
 """The documents say what is so: their code is that of programs, which print what is shown and answer as is shown; links,
 files, calls, options, flags and messages that they name are there."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -21,7 +22,7 @@ PATHS = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').g
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PATHS}
 BLOCKS = [(name, block) for name, text in TEXTS.items() for block in documents.blocks(text)]
 # The marks of each kind of block.
-CHECKED = {'c': 'from', 'js': 'from', 'python': 'from', 'text': ('output of', 'report of'), 'console': 'serve'}
+CHECKED = {'c': 'from', 'js': 'from', 'python': 'from', 'text': ('output of', 'report of', 'like'), 'console': 'serve'}
 
 
 def place(name, block):
@@ -85,6 +86,18 @@ def test_output(name, block, command):
                           timeout=60)  # fmt: skip
     assert documents.even(done.stdout) == documents.even(block.text)
     assert done.returncode == (-getattr(signal, death) if death else 0)
+
+
+def load_patterns():
+    spec = importlib.util.spec_from_file_location('test_patterns', ROOT / 'tests/patterns/test_patterns.py')
+    patterns = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(patterns)
+    return patterns
+
+
+@pytest.mark.parametrize('name, block, path', marked('like'))
+def test_what_is_shown_is_like_what_is_expected(name, block, path):
+    assert load_patterns().agrees(block.text, (ROOT / path).read_text())
 
 
 class Server:

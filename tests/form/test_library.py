@@ -22,6 +22,8 @@ STATE_OF_THE_PROCESS = {
     'former_segv': 'the signal handlers that the overflow report passes on to',
     'former_bus': 'the same',
     'installed': 'whether the overflow report is',
+    'former_urgent': 'the signal handler that the watchdog passes on to',
+    'sampling': 'whether its own is installed',
     'once': 'the test mode tells libuv where its memory comes from, once',
 }
 

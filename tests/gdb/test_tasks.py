@@ -86,6 +86,22 @@ def test_parked_tasks_of_a_live_process_are_walked(live):
     assert in_order(['everything_stands', 'stand', 'run_task'], frames(trace_of(live.split('== all\n')[1], 'main')))
 
 
+def numberless(line):
+    """A line of `weft tasks` without what differs from run to run and from build to build."""
+    return re.sub(r'0x[0-9a-f]+|\d+(\.\d+)?', 'N', re.sub(r'\S*/', '', line.strip()))
+
+
+def test_the_document_shows_what_is_printed(live):
+    text = (SCRIPT.parents[1] / 'docs' / 'debugging.md').read_text()
+    section = re.search(r'^## With gdb$(.*?)(?=^## |\Z)', text, re.MULTILINE | re.DOTALL).group(1)
+    shown = [line[4:] for line in section.splitlines() if line.startswith('    ')]
+    printed = [numberless(line) for line in live.splitlines()]
+    listed = [line for line in shown if re.match(r' +\d', line)]
+    assert len(listed) >= 4 and all(numberless(line) in printed for line in listed)
+    walked = [name for name in frames('\n'.join(shown)) if name != 'weft_coro_leave']  # inlined or not
+    assert len(walked) >= 4 and in_order(walked, frames(trace_of(live.split('== all\n')[1], 'passenger')))
+
+
 def test_all_tasks_of_a_core_file_are_listed(core):
     check_list(gdb([SOURCE, 'core-file %s' % core, 'weft tasks'], STANDING))
 

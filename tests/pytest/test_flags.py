@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Flags, environment, and what is said when a program cannot start."""
 
+import json
 import signal
 import socket
 
@@ -69,6 +70,15 @@ def test_log_level(start):
     with pytest.raises(AssertionError):
         quiet.wait_log('listening', 0.3)
     assert quiet.stop() == 0 and quiet.log == ''
+
+
+def test_the_log_as_json(start):
+    demo = start('demo', '--listen', '127.0.0.1:0', '--log-format', 'json')
+    demo.wait_log(URL)
+    assert demo.stop() == 0
+    records = [json.loads(line) for line in demo.log.splitlines()]
+    assert len(records) > 2 and all(set(record) - {'task'} == {'time', 'level', 'message'} for record in records)
+    assert records[0]['level'] == 'info' and records[0]['task'] == 'serve'
 
 
 @pytest.mark.parametrize('option', [None, socket.SO_REUSEADDR, socket.SO_REUSEPORT],

@@ -156,6 +156,15 @@ def test_sigquit_lists_the_tasks(start):
     assert demo.stop() == 0
 
 
+@pytest.mark.parametrize('flags, words', [(['--debug'], r'; it is in:\n    '), ([], r'\n')], ids=['debug', 'always'])
+def test_who_holds_the_loop_is_named(start, flags, words):
+    server = started(start, 'misbehave', '--drain', '0.1', *flags)
+    sock = asking(server, b'/spin')
+    server.wait_log(r'weft: task request /spin started at .* holds the loop, for \d+ ms so far' + words)
+    assert server.stop() == 75
+    sock.close()
+
+
 def test_clean_up_under_a_shield(start):
     server = started(start, 'misbehave', '--drain', '0.1')
     sock = asking(server, b'/shielded')

@@ -71,6 +71,19 @@ static int news(weft_request *req)
     return weft_events_wait(req);
 }
 
+static int wait_for_news(weft_request *req)
+{
+    weft_heard heard = { 0 };
+    seen_rc = 0;
+    WEFT_TIMEOUT (patience, WEFT_MINUTE) {
+        seen_rc = weft_room_wait(req, "news", &heard, .rooms = news_rooms, .since = weft_query(req, "since"));
+    }
+    if (patience.expired)
+        return weft_reply_empty(req, 204);
+    WEFT_TRY(seen_rc);
+    return weft_reply_text(req, 200, "%s %s%s", (const char *)heard.message.data, heard.position, heard.has_gap ? " gap" : "");
+}
+
 static weft_server *begin(void)
 {
     app = harness_app();
@@ -80,7 +93,8 @@ static weft_server *begin(void)
     weft_get(app, "/fails", fails);
     weft_get(app, "/without", sends_without);
     weft_get(app, "/news", news);
-    news_rooms = weft_rooms_new(app, .history = 10);
+    weft_get(app, "/wait", wait_for_news);
+    news_rooms = weft_rooms_new(app, .history = 10, .greets = true);
     seen_rc = sent_count = 0;
     return harness_open(app);
 }
@@ -273,6 +287,45 @@ static int in_a_room(void)
     return finish(server);
 }
 
+static int long_polling(void)
+{
+    weft_server *server = begin();
+    client c, gone;
+    char id[2][WEFT_POSITION_SIZE], text[300];
+    const weft_message first = { "first", 5, true }, second = { "second", 6, true };
+    WEFT_TRY(client_open(&c, server, 4096));
+    WEFT_TRY(client_open(&gone, server, 4096));
+    client_send(&c, TEXT(GET("/wait")));
+    client_send(&gone, TEXT(GET("/wait")));
+    settle();
+    WEFT_CHECK(weft_rooms_stats(news_rooms).members == 2);
+    client_close(&gone, true);
+    settle();
+    WEFT_CHECK(seen_rc == WEFT_EGONE && weft_rooms_stats(news_rooms).members == 1);
+    WEFT_CHECK(weft_room_publish(news_rooms, "news", &first) == 0 && weft_room_publish(news_rooms, "news", &second) == 0);
+    settle();
+    id_of(id[0], "news", 1);
+    id_of(id[1], "news", 2);
+    snprintf(text, sizeof text, "first %s", id[0]);
+    WEFT_CHECK(client_got_one(&c, 200) && strstr(c.got, text) && weft_rooms_stats(news_rooms).members == 0);
+    client_forget(&c);
+    snprintf(text, sizeof text, "GET /wait?since=%s HTTP/1.1\r\nHost: a\r\n\r\n", id[0]); /* sent already: at once */
+    client_send(&c, text, strlen(text));
+    settle();
+    snprintf(text, sizeof text, "second %s", id[1]);
+    WEFT_CHECK(client_got_one(&c, 200) && strstr(c.got, text) && !strstr(c.got, "gap"));
+    client_forget(&c);
+    client_send(&c, TEXT(GET("/wait?since=1-1")));
+    settle();
+    WEFT_CHECK(client_got_one(&c, 200) && strstr(c.got, "first") && strstr(c.got, " gap"));
+    client_forget(&c);
+    client_send(&c, TEXT(GET("/wait")));
+    WEFT_CHECK(weft_sleep(2 * WEFT_MINUTE) == 0);
+    WEFT_CHECK(client_got_one(&c, 204) && seen_rc == WEFT_EDEADLINE && weft_rooms_stats(news_rooms).members == 0);
+    client_close(&c, false);
+    return finish(server);
+}
+
 /* One that never reads is cut at its bound; meanwhile nobody is delayed, and all share one copy of each message. */
 static int one_never_reads(void)
 {
@@ -311,7 +364,9 @@ static int day(void *arg)
     int rc = client_open(&one, server, 4096);
     if (rc == 0) {
         rc = client_open(&two, server, 100);
-        client_send(&one, TEXT(GET("/news")));
+        client_send(&one, TEXT(GET("/news") GET("/wait?since=0")));
+        if (rc == 0)
+            client_send(&two, TEXT(GET("/wait")));
         (void)!weft_sleep(MS);
         const weft_message msg = { "news", 4, true };
         (void)weft_room_publish(news_rooms, "news", &msg);
@@ -331,6 +386,7 @@ static int memory_runs_out(void)
     app = harness_app();
     weft_get(app, "/three", three);
     weft_get(app, "/news", news);
+    weft_get(app, "/wait", wait_for_news);
     news_rooms = weft_rooms_new(app, .history = 10, .greets = true);
     weft_test_report report = { .struck = true };
     for (uint64_t n = 1; report.struck; n++) {
@@ -344,8 +400,9 @@ static int memory_runs_out(void)
 }
 
 static const weft_test tests[] = {
-    TEST(events_in_chunks), TEST(other_framings), TEST(heart_beats), TEST(a_slow_client),   TEST(a_stuck_client),
-    TEST(no_false_end),     TEST(stopping),       TEST(in_a_room),   TEST(one_never_reads), PLAIN(memory_runs_out),
+    TEST(events_in_chunks), TEST(other_framings),  TEST(heart_beats),      TEST(a_slow_client),
+    TEST(a_stuck_client),   TEST(no_false_end),    TEST(stopping),         TEST(in_a_room),
+    TEST(long_polling),     TEST(one_never_reads), PLAIN(memory_runs_out),
 };
 
 int main(int argc, char **argv)

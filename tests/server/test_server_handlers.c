@@ -563,60 +563,6 @@ static int bodies(void)
     return finish(app, server, &c);
 }
 
-/* What refused a body once is said again, and a third time: the handler may ask anywhere, and hand up what it is told. */
-static int ask_again(weft_request *req)
-{
-    weft_bytes body;
-    int first = weft_body(req, &body);
-    seen.rc = first;
-    seen.rc2 = weft_body(req, &body) == first && weft_body(req, &body) == first;
-    seen.ran_on = true;
-    return weft_body(req, &body);
-}
-
-static int read_again(weft_request *req)
-{
-    char bytes[100];
-    int64_t first;
-    while ((first = weft_body_read(req, bytes, sizeof bytes)) > 0)
-        ;
-    seen.rc = (int)first;
-    seen.rc2 = weft_body_read(req, bytes, sizeof bytes) == first && weft_body_read(req, bytes, 1) == first;
-    seen.ran_on = true;
-    return (int)weft_body_read(req, bytes, sizeof bytes);
-}
-
-static void add_again(weft_app *app)
-{
-    weft_post(app, "/ask", ask_again, .body_limit = 10);
-    weft_post(app, "/read", read_again, .body_limit = 10);
-}
-
-static int a_refusal_is_said_again(void)
-{
-    static const struct {
-        const char *in;
-        int status;
-    } rows[] = {
-        { POST("/ask", 11) "hello, hello", 413 },
-        { "POST /ask HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX", 400 },
-        { "POST /ask HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello, hello\r\n", 413 },
-        { "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX", 400 },
-        { "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\nhello!\r\n", 413 },
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        weft_app *app;
-        client c;
-        weft_server *server = begin(&app, add_again, &c);
-        client_send(&c, rows[i].in, strlen(rows[i].in));
-        settle();
-        WEFT_CHECK(seen.rc == WEFT_EHTTP(rows[i].status) && seen.rc2 == 1 && seen.ran_on);
-        WEFT_CHECK(client_got_one(&c, rows[i].status) && c.has_ended);
-        finish(app, server, &c);
-    }
-    return 0;
-}
-
 /* A client that ends its direction in the middle of a body cannot send the rest: its fault, and its answer. */
 static int body_that_ends(void)
 {
@@ -726,19 +672,9 @@ static int reset_is_noticed_by_sending(void)
 }
 
 static const weft_test tests[] = {
-    TEST(replies),
-    TEST(header_fields),
-    TEST(errors),
-    TEST(log_lines_are_whole),
-    TEST(deadlines),
-    TEST(order_at_the_end),
-    TEST(groups_are_fresh),
-    TEST(stacks_of_two_sizes),
-    TEST(bodies),
-    TEST(a_refusal_is_said_again),
-    TEST(body_that_ends),
-    TEST(resets),
-    TEST(reset_is_noticed_by_sending),
+    TEST(replies),   TEST(header_fields),    TEST(errors),           TEST(log_lines_are_whole),
+    TEST(deadlines), TEST(order_at_the_end), TEST(groups_are_fresh), TEST(stacks_of_two_sizes),
+    TEST(bodies),    TEST(body_that_ends),   TEST(resets),           TEST(reset_is_noticed_by_sending),
 };
 
 int main(int argc, char **argv)
