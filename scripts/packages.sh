@@ -21,14 +21,14 @@ packages_of() {
             libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
-        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp curl \
+        printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
             valgrind libc6-dbg clang llvm clang-format gdb chromium chromium-driver python3-selenium \
             nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client
         clang_runtime
         other_processors
         ;;
     bench)
-        printf '%s\n' wrk golang-go valgrind python3 python3-aiohttp nginx-light nodejs
+        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3 python3-aiohttp nginx-light nodejs
         ;;
     *)
         echo "no package group is named $1 (build, test, bench)" >&2

@@ -75,6 +75,7 @@ static const struct {
                  COUNTER(drained, "requests_drained", "that were finished while the server stopped"),
                  COUNTER(cancelled, "requests_cancelled", "that ended because the server stopped"),
                  COUNTER(cut, "connections_cut", "that were reset at the end of the stop"),
+                 COUNTER(websockets, "websockets_closed", "whose closing handshake ended while stopping"),
                  WEFT_LIMITS(COUNTER_OF_LIMIT) WEFT_ENDINGS(COUNTER_OF_ENDING) };
 
 enum {

@@ -305,7 +305,7 @@ void weft_reply_error(weft_request *req, int status, const char *words)
 void weft_reply_allow(weft_request *req, int status)
 {
     char methods[WEFT_ROUTER_ALLOW_SIZE];
-    weft_router_allow(req->connection->server->app->router, req->match.allowed, methods, sizeof methods);
+    weft_router_allow(req->connection->server->app->router, req->match->allowed, methods, sizeof methods);
     if (weft_set_header(req, "Allow", methods) < 0)
         status = 503; /* out of memory */
     if (status == 204)

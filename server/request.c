@@ -13,6 +13,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
+#include "lib/base/memory.h"
 #include "server/access_log.h"
 #include "server/events.h"
 
@@ -20,14 +21,12 @@
 
 static weft_request *allocate(weft_server *server)
 {
-    weft_arena arena;
-    weft_arena_init(&arena, &server->loop->arenas);
-    weft_request *req = weft_arena_alloc(&arena, sizeof *req);
+    weft_request *req = weft_slab_take(&server->request_slab);
     if (!req)
         return NULL;
-    memset(req, 0, offsetof(weft_request, match)); /* the match and the group are filled in by others */
+    memset(req, 0, offsetof(weft_request, group)); /* which is filled in by others */
     memset(&req->is_open, 0, sizeof *req - offsetof(weft_request, is_open));
-    req->arena = arena;
+    weft_arena_init(&req->arena, &server->loop->arenas);
     return req;
 }
 
@@ -75,18 +74,20 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
 
 void weft_request_free(weft_request *req)
 {
-    weft_arena arena = req->arena; /* the request lies in it */
+    weft_server *server = req->connection->server;
     if (UNLIKELY(req->buffered > 0))
-        weft_server_hold(req->connection->server, -(int64_t)req->buffered);
+        weft_server_hold(server, -(int64_t)req->buffered);
     weft_events_free(req);
-    weft_arena_free(&arena);
+    weft_arena_free(&req->arena);
+    weft_mem_free(req->texts);
+    weft_slab_give(&server->request_slab, req);
 }
 
 /* NUL-terminates the matched parts, in copies: the path itself stays whole. */
 static int copy_params(weft_request *req)
 {
-    for (int i = 0; i < req->match.param_count; i++) {
-        weft_route_param *param = &req->match.params[i];
+    for (int i = 0; i < req->match->param_count; i++) {
+        weft_route_param *param = &req->match->params[i];
         weft_bytes decoded;
         if (!req->target.has_escapes || !memchr(param->value, '%', param->value_size))
             param->value = weft_arena_copy(&req->arena, param->value, param->value_size);
@@ -100,21 +101,69 @@ static int copy_params(weft_request *req)
     return 0;
 }
 
+/* Moves what a handler may ask for as long as it runs out of the arena, into a block of its own. 0 or -ENOMEM. */
+static int keep_texts(weft_request *req)
+{
+    const char **texts[WEFT_ROUTE_PARAM_MAX + 2];
+    int count = 0;
+    size_t match_size = offsetof(weft_route_match, params) + (size_t)req->match->param_count * sizeof req->match->params[0];
+    size_t size = match_size;
+    for (int i = 0; i < req->match->param_count; i++)
+        texts[count++] = &req->match->params[i].value;
+    texts[count++] = &req->path;
+    const char *query = req->target.query;
+    if (query)
+        texts[count++] = &query;
+    for (int i = 0; i < count; i++)
+        size += strlen(*texts[i]) + 1;
+    char *at = req->texts = weft_mem_alloc(size);
+    if (!at)
+        return -ENOMEM;
+    at += match_size;
+    for (int i = 0; i < count; i++) {
+        size_t here = strlen(*texts[i]) + 1;
+        *texts[i] = memcpy(at, *texts[i], here);
+        at += here;
+    }
+    req->target.query = query ? at - strlen(query) - 1 : NULL;
+    memcpy(req->texts, req->match, match_size); /* with the values that have moved */
+    req->match = (weft_route_match *)(void *)req->texts;
+    return 0;
+}
+
 int weft_request_route(weft_request *req)
 {
     const weft_http_target *target = &req->target;
     weft_app *app = req->connection->server->app;
-    int rc = weft_router_find(app->router, req->head.method, target->path, &req->match);
+    req->match = weft_arena_alloc(&req->arena, sizeof *req->match);
+    if (!req->match)
+        return 503;
+    int rc = weft_router_find(app->router, req->head.method, target->path, req->match);
     req->path = target->path;
     if (rc != 0)
         return rc;
-    req->route = req->match.target;
+    req->route = req->match->target;
     weft_bytes decoded = { target->path, target->path_size };
     if (target->has_escapes && memchr(target->path, '%', target->path_size) &&
         weft_http_decode(&req->arena, target->path, target->path_size, &decoded) < 0)
         return 503;
     req->path = decoded.data;
-    return copy_params(req) < 0 ? 503 : 0;
+    if (copy_params(req) < 0 || (UNLIKELY(req->head.wants_upgrade) && keep_texts(req) < 0))
+        return 503;
+    req->handed = req->arena.at;
+    return 0;
+}
+
+void weft_request_slim(weft_request *req)
+{
+    if (!req->texts || req->arena.at != req->handed || req->connection->server->access_log)
+        return;
+    weft_arena_free(&req->arena);
+    weft_http_head none = { .method = "GET", .version_minor = 1, .content_length = -1 };
+    req->head = none;
+    req->target.path = NULL;
+    req->target.host = NULL;
+    req->fields = (struct weft_reply_fields){ 0 };
 }
 
 /* ---- the end ---- */
@@ -253,9 +302,9 @@ const char *weft_query_string(const weft_request *req)
 
 const char *weft_param_or(const weft_request *req, const char *name, const char *otherwise)
 {
-    for (int i = 0; i < req->match.param_count; i++)
-        if (strcmp(req->match.params[i].name, name) == 0)
-            return req->match.params[i].value;
+    for (int i = 0; i < req->match->param_count; i++)
+        if (strcmp(req->match->params[i].name, name) == 0)
+            return req->match->params[i].value;
     return otherwise;
 }
 
@@ -269,10 +318,10 @@ const char *weft_param(const weft_request *req, const char *name)
 
 int64_t weft_param_int(const weft_request *req, const char *name)
 {
-    for (int i = 0; i < req->match.param_count; i++) {
-        const weft_route_param *param = &req->match.params[i];
+    for (int i = 0; i < req->match->param_count; i++) {
+        const weft_route_param *param = &req->match->params[i];
         int64_t number;
-        if ((req->match.int_params >> i & 1) && strcmp(param->name, name) == 0 &&
+        if ((req->match->int_params >> i & 1) && strcmp(param->name, name) == 0 &&
             weft_pattern_read_int(param->value, strlen(param->value), &number))
             return number;
     }

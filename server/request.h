@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * The inside of a request. It lives at the head of its own arena, from the moment its head is whole until its deferred calls
- * have run; everything it hands out is in there.
+ * The inside of a request. It lives from the moment its head is whole until its deferred calls have run; everything it hands
+ * out is in its arena.
  */
 #ifndef WEFT_SERVER_REQUEST_H
 #define WEFT_SERVER_REQUEST_H
@@ -37,10 +37,12 @@ struct weft_request {
     weft_arena arena;
     weft_http_head head;
     weft_http_target target;
-    const char *path; /* decoded */
-    weft_route_match match;
-    weft_group group; /* the request's: opened around the handler */
-    bool is_open;     /* the group is */
+    const char *path;        /* decoded */
+    char *texts;             /* of a request that may be upgraded: path, query and parameters; else NULL */
+    const char *handed;      /* where the arena was when the handler began */
+    weft_route_match *match; /* in the arena; of a request that may be upgraded, in its texts */
+    weft_group group;        /* the request's: opened around the handler */
+    bool is_open;            /* the group is */
 
     weft_bytes line;     /* the first line as it came; with an access log */
     weft_duration began; /* when the head was there; with an access log */
@@ -79,7 +81,11 @@ int weft_request_route(weft_request *req);
 /* In a task: runs the handler, seals the reply, ends its tasks, runs the deferred calls. */
 void weft_request_run(weft_request *req);
 
-/* Gives the arena, and the request in it, back. */
+/* It has been upgraded: gives back its head, and its arena, unless the handler has got memory of it. What it was asked for by
+ * path, query and parameters stays where it is. */
+void weft_request_slim(weft_request *req);
+
+/* Gives the arena and the request back. */
 void weft_request_free(weft_request *req);
 
 /* Bytes of a body of declared length that nobody has taken from the connection's input. */

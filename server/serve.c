@@ -143,12 +143,15 @@ static void cancel(weft_server *server)
 static int report(const weft_server *server, weft_duration took)
 {
     const struct weft_server_counts *n = &server->counts;
+    char sockets[64] = "";
+    if (n->websockets > 0)
+        snprintf(sockets, sizeof sockets, ", %llu WebSockets closed", (unsigned long long)n->websockets);
     weft_log(
         WEFT_LOG_INFO,
         "stopped: %llu requests served on %llu connections, %llu finished while draining, %llu cancelled, %llu connections "
-        "cut, %.2f s",
+        "cut, %.2f s%s",
         (unsigned long long)n->replies, (unsigned long long)n->accepted, (unsigned long long)n->drained,
-        (unsigned long long)n->cancelled, (unsigned long long)n->cut, seconds(took));
+        (unsigned long long)n->cancelled, (unsigned long long)n->cut, seconds(took), sockets);
     return n->cancelled || n->cut ? WEFT_EXIT_CUT : 0;
 }
 

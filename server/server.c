@@ -12,10 +12,12 @@
 #include "lib/base/memory.h"
 #include "lib/task/supervisor.h"
 #include "server/connection.h"
+#include "server/request.h"
 #include "server/session.h"
 
 enum {
     CONNECTIONS_PER_CHUNK = 64,
+    REQUESTS_PER_CHUNK = 16,
     SWEEP_GRAIN = 20,     /* milliseconds between two sweeps, at least: deadlines of a crowd are looked at together */
     LEFT_SECONDS = 1,     /* the same of an idle connection when stopping: all are to be gone 3 s after the signal */
     LEAVE_AT_MOST = 1500, /* milliseconds over which idle connections are closed, */
@@ -261,6 +263,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     server->max_connections = (size_t)settings->max_connections;
     server->date_second = -1;
     weft_slab_init(&server->connection_slab, sizeof(weft_connection), CONNECTIONS_PER_CHUNK);
+    weft_slab_init(&server->request_slab, sizeof(weft_request), REQUESTS_PER_CHUNK);
     weft_list_init(&server->connections);
     weft_list_init(&server->writing);
     for (int i = 0; i < WEFT_PHASES; i++)
@@ -414,6 +417,7 @@ void weft_server_close(weft_server *server)
     loop->after_task = NULL;
     loop->server = NULL;
     weft_slab_close(&server->connection_slab);
+    weft_slab_close(&server->request_slab);
     pthread_mutex_lock(&server->app->lock);
     weft_list_unlink(&server->of_app);
     server->counts.open = server->counts.buffered = 0;

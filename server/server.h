@@ -49,7 +49,7 @@ typedef struct weft_server {
     bool accepts_paused;
     bool limit_is_said; /* in the log, and the connections have stayed near their limit since */
 
-    weft_slab connection_slab;
+    weft_slab connection_slab, request_slab;
     weft_list connections;
     size_t connection_count;
     size_t max_connections;

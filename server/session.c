@@ -76,8 +76,10 @@ void weft_ws_hall_close(weft_server *server)
 
 struct weft_ws_extra *weft_session_extra(weft_ws *ws)
 {
-    if (!ws->extra)
-        ws->extra = weft_mem_calloc(1, sizeof *ws->extra);
+    if (!ws->extra && (ws->extra = weft_mem_calloc(1, sizeof *ws->extra))) {
+        weft_list_init(&ws->extra->streaming.link);
+        ws->extra->ws = ws;
+    }
     return ws->extra;
 }
 
@@ -146,6 +148,7 @@ static void go_down(weft_ws *ws)
         return;
     ws->is_down = true;
     weft_timer_clear(&ws->timer);
+    weft_session_end_stream(ws);
     weft_outbox_close(&ws->outbox);
     weft_session_wake_senders(ws);
     if (ws->receiver) {
@@ -279,7 +282,7 @@ static void take_close(weft_ws *ws, const weft_ws_event *event)
     ws->is_clean = true;
     keep_reason(ws, event->bytes, event->size);
     if (ws->connection->server->stop_stage >= WEFT_DRAINING)
-        ws->connection->server->hall->closed_count++;
+        weft_count(&ws->connection->server->counts.websockets);
     if (ws->state == WEFT_WS_OPEN)
         (void)send_close(ws, event->code, NULL, 0);
     finish(ws);
@@ -298,6 +301,31 @@ static void fail(weft_ws *ws, const weft_ws_event *event)
 }
 
 /* ---- what comes in ---- */
+
+/* At once; or, so that a peer which does not read its pongs makes nothing grow, when there is room. */
+static void answer_ping(weft_ws *ws, const weft_ws_event *ping)
+{
+    if (ws->state != WEFT_WS_OPEN)
+        return;
+    ws->has_pong = false;
+    if (!weft_outbox_is_high(&ws->outbox)) {
+        (void)weft_session_control(ws, WEFT_WS_PONG, ping->bytes, ping->size, true); /* one that is missing breaks nothing */
+    } else if (weft_session_extra(ws)) {
+        ws->has_pong = true;
+        ws->extra->pong_size = ping->size;
+        memcpy(ws->extra->pong, ping->bytes, ping->size);
+    }
+}
+
+/* The outbox may have room again. */
+static void go_on_sending(weft_ws *ws)
+{
+    if (ws->has_pong && ws->state == WEFT_WS_OPEN && !weft_outbox_is_high(&ws->outbox)) {
+        ws->has_pong = false;
+        (void)weft_session_control(ws, WEFT_WS_PONG, ws->extra->pong, ws->extra->pong_size, true);
+    }
+    weft_session_wake_senders(ws);
+}
 
 enum weft_ws_kind weft_session_pull(weft_ws *ws, enum weft_ws_want want)
 {
@@ -324,8 +352,8 @@ enum weft_ws_kind weft_session_pull(weft_ws *ws, enum weft_ws_want want)
     }
     if (ws->state >= WEFT_WS_CLOSED_BOTH)
         kind = WEFT_WS_MORE;
-    if (is_pinged && ws->state == WEFT_WS_OPEN && !weft_outbox_is_high(&ws->outbox))
-        (void)weft_session_control(ws, WEFT_WS_PONG, ping.bytes, ping.size, true); /* one that is missing breaks nothing */
+    if (is_pinged)
+        answer_ping(ws, &ping);
     if (kind == WEFT_WS_MORE && ws->state < WEFT_WS_CLOSED_BOTH) {
         if (c->has_ended)
             weft_session_drop(ws, false);
@@ -371,7 +399,7 @@ static void on_drained(weft_upgrade *u)
         return;
     weft_session_hold(ws);
     weft_outbox_on_drained(&ws->outbox, 0);
-    weft_session_wake_senders(ws);
+    go_on_sending(ws);
     weft_session_release(ws);
 }
 
@@ -383,7 +411,7 @@ static void on_low(weft_outbox *o)
         if (hook->low)
             hook->low(hook, ws);
     }
-    weft_session_wake_senders(ws);
+    go_on_sending(ws);
 }
 
 static void on_failed(weft_outbox *o, int error)
@@ -394,15 +422,19 @@ static void on_failed(weft_outbox *o, int error)
 
 /* ---- pings, and peers that have fallen silent ---- */
 
-static void set_ping_timer(weft_ws *ws)
+/* The next ping is due `ping_every` after `base`, less the jitter; or the peer is dead before. */
+static void set_ping_timer(weft_ws *ws, weft_duration base)
 {
     weft_duration now = weft_loop_now(loop_of(ws));
     uint32_t jitter = (uint32_t)weft_random_below(&ws->connection->server->hall->random, ws->ping_every / 10 + 1);
     weft_duration dead = ws->heard + ws->dead_after * WEFT_MILLISECOND - now;
-    uint32_t wait = ws->ping_every - jitter;
-    if (dead < wait * WEFT_MILLISECOND)
-        wait = dead > 0 ? (uint32_t)((dead + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND) : 1;
-    set_timer(ws, wait);
+    weft_duration wait = base + (ws->ping_every - jitter) * WEFT_MILLISECOND - now;
+    if (dead < wait)
+        wait = dead;
+    weft_duration stuck = ws->moved + ws->connection->server->app->settings.write_timeout - now;
+    if (ws->unsent > 0 && stuck < wait)
+        wait = stuck;
+    set_timer(ws, wait > 0 ? (uint32_t)((wait + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND) : 1);
 }
 
 /* Does the peer read nothing of what waits for it? */
@@ -428,10 +460,14 @@ static void look_after(weft_ws *ws)
         weft_session_drop(ws, true);
         return;
     }
-    if (now - ws->heard >= ws->ping_every * WEFT_MILLISECOND / 2 && !weft_outbox_is_high(&ws->outbox))
-        (void)weft_session_control(ws, WEFT_WS_PING, NULL, 0, true);
+    weft_duration base = ws->heard;
+    if (now - ws->heard >= (ws->ping_every - ws->ping_every / 10) * WEFT_MILLISECOND) {
+        base = now;
+        if (!weft_outbox_is_high(&ws->outbox))
+            (void)weft_session_control(ws, WEFT_WS_PING, NULL, 0, true); /* one that is missing breaks nothing */
+    }
     if (ws->state == WEFT_WS_OPEN)
-        set_ping_timer(ws);
+        set_ping_timer(ws, base);
 }
 
 static void on_time(weft_timer *timer)
@@ -580,7 +616,7 @@ void weft_session_start(weft_ws *ws)
         return;
     }
     ws->heard = weft_loop_now(loop_of(ws));
-    set_ping_timer(ws);
+    set_ping_timer(ws, ws->heard);
     if (c->server->stop_stage >= WEFT_DRAINING)
         on_stop(&ws->upgrade);
 }

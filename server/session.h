@@ -39,7 +39,6 @@ typedef struct weft_ws_hall {
     weft_slab sessions;
     weft_deflate *deflates[WEFT_DEFLATE_WINDOW_MAX + 1]; /* by their window: for messages compressed each by itself */
     uint64_t random;                                     /* of the pings' jitter */
-    uint64_t closed_count;                               /* closing handshakes completed while stopping */
 } weft_ws_hall;
 
 /* Something that is to be told of a socket's end, as a seat in a room. On the loop's stack or in a task; it must not wait. */
@@ -60,6 +59,7 @@ struct weft_ws {
     bool is_down;       /* nothing can be sent any more, and all who care know */
     bool is_clean;      /* closed by a handshake, not by a reset or silence */
     bool has_failed;    /* by the peer's fault, or for want of memory */
+    bool has_pong;      /* in extra: to be sent once the outbox is not high any more */
     uint8_t holds;
     uint16_t close_code;
     weft_upgrade upgrade;
@@ -77,7 +77,8 @@ struct weft_ws {
     weft_task *streamer; /* who is in the middle of a message in pieces */
     weft_list hooks;
     struct weft_ws_extra *extra; /* what few have, or what is there at the end; NULL */
-    weft_ws_handlers handlers;
+    int (*on_message)(weft_ws *ws, const weft_message *message);
+    void (*on_closed)(weft_ws *ws);
     weft_task *serving;   /* the task of a callback, */
     weft_scope *handling; /* and while it handles messages, a scope in it */
     const char *protocol;
@@ -86,10 +87,14 @@ struct weft_ws {
 
 /* What only some need, in one allocation each. */
 struct weft_ws_extra {
-    weft_deflate *deflate; /* with a context of its own */
-    weft_shared **held;    /* what came for it while a message was streamed */
+    weft_deflate *deflate;         /* with a context of its own */
+    struct weft_holding streaming; /* in the list of the task that streams */
+    weft_ws *ws;
+    weft_shared **held; /* what came for it while a message was streamed */
     size_t held_count, held_room;
     char reason[WEFT_WS_CONTROL_MAX];
+    uint8_t pong_size;
+    char pong[WEFT_WS_CONTROL_MAX];
 };
 
 /* ---- session.c ---- */

@@ -18,8 +18,9 @@
 #include "server/session.h"
 
 enum {
-    COPY_MAX = 16 * 1024,     /* larger messages are sent from where they lie */
-    YIELD_AFTER = 256 * 1024, /* bytes sent at once, after which others may run */
+    COPY_MAX = 4 * 1024,                    /* larger messages are sent from where they lie */
+    ALONE_FROM = WEFT_OUTBOX_SIZE_MOST / 2, /* even larger ones only when nothing else waits */
+    YIELD_AFTER = 256 * 1024,               /* bytes sent at once, after which others may run */
     TEXT_ROOM = 512,
 };
 
@@ -108,15 +109,15 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
 /* The stream has ended, well or not. */
 static void let_held_go(weft_ws *ws, bool is_whole)
 {
-    struct weft_ws_extra *extra = ws->extra;
+    struct weft_ws_extra *extra = ws->extra; /* a streamer has one */
     ws->streamer = NULL;
-    for (size_t i = 0; extra && i < extra->held_count; i++) {
+    weft_list_remove(&extra->streaming.link);
+    for (size_t i = 0; i < extra->held_count; i++) {
         if (is_whole)
             (void)weft_outbox_append(&ws->outbox, extra->held[i]); /* its bound holds here too */
         weft_shared_unref(extra->held[i]);
     }
-    if (extra)
-        extra->held_count = 0;
+    extra->held_count = 0;
     weft_session_wake_senders(ws);
 }
 
@@ -154,7 +155,7 @@ static bool has_room(weft_ws *ws, size_t size)
         return false;
     if (weft_outbox_is_high(&ws->outbox))
         return false;
-    if (size <= COPY_MAX || weft_outbox_is_empty(&ws->outbox))
+    if (size <= ALONE_FROM || weft_outbox_is_empty(&ws->outbox))
         return true;
     return weft_outbox_flush(&ws->outbox) < 0 || weft_outbox_is_empty(&ws->outbox);
 }
@@ -260,6 +261,12 @@ int weft_ws_send_with(weft_ws *ws, const weft_message *message, const weft_ws_se
 
 static const weft_ws_send_options no_options;
 
+int weft_ws_send(weft_ws *ws, const weft_message *message)
+{
+    IS_A(ws, WEFT_WS_MAGIC);
+    return send_checked(ws, message, &no_options);
+}
+
 int weft_ws_send_bytes(weft_ws *ws, const void *data, size_t size)
 {
     IS_A(ws, WEFT_WS_MAGIC);
@@ -334,17 +341,34 @@ int weft_ws_send_json(weft_ws *ws, const char *pack_format, ...)
 
 /* ---- messages in pieces ---- */
 
+/* The task that streams has ended in the middle: what it has begun cannot be completed. */
+static void on_streamer_ended(struct weft_holding *holding)
+{
+    weft_ws *ws = CONTAINER_OF(holding, struct weft_ws_extra, streaming)->ws;
+    weft_session_hold(ws);
+    weft_session_end_stream(ws);
+    if (weft_session_close(ws, 1011, NULL, 0) < 0)
+        weft_session_drop(ws, true);
+    weft_session_release(ws);
+}
+
+static const struct weft_holding_kind streaming = { .let_go = on_streamer_ended };
+
 int weft_ws_stream(weft_ws *ws, bool is_text)
 {
     IS_A(ws, WEFT_WS_MAGIC);
     int rc = await_room(ws, 0, false);
     if (rc == 0 && ws->streamer)
         rc = -EBUSY;
+    struct weft_ws_extra *extra = rc == 0 ? weft_session_extra(ws) : NULL;
     if (rc == 0)
-        rc = send_frame(ws, is_text ? WEFT_WS_TEXT : WEFT_WS_BINARY, false, NULL, 0);
-    if (rc == 0)
-        ws->streamer = weft_here->current;
-    return rc;
+        rc = extra ? send_frame(ws, is_text ? WEFT_WS_TEXT : WEFT_WS_BINARY, false, NULL, 0) : -ENOMEM;
+    if (rc < 0)
+        return rc;
+    ws->streamer = weft_here->current;
+    extra->streaming = (struct weft_holding){ .kind = &streaming, .object = ws };
+    weft_list_append(&ws->streamer->held, &extra->streaming.link);
+    return 0;
 }
 
 static int stream_piece(weft_ws *ws, const void *data, size_t size, bool is_last)

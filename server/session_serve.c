@@ -29,7 +29,7 @@ static void handle(weft_ws *ws)
     struct next next = { ws, true };
     do {
         weft_message message = { ws->reader.data, ws->reader.size, ws->reader.is_text };
-        int rc = ws->handlers.message ? ws->handlers.message(ws, &message) : 0;
+        int rc = ws->on_message ? ws->on_message(ws, &message) : 0;
         if (rc < 0 && rc != WEFT_EGONE && rc != WEFT_ECLOSED && ws->state == WEFT_WS_OPEN) {
             if (rc != WEFT_ECANCELED)
                 weft_log(WEFT_LOG_ERROR, "a WebSocket's message: %s",
@@ -45,9 +45,9 @@ static void handle(weft_ws *ws)
 static void close_served(weft_ws *ws)
 {
     ws->is_served = false;
-    if (ws->handlers.closed) {
+    if (ws->on_closed) {
         WEFT_SHIELD (closing, WEFT_CLEANUP_TIME) {
-            ws->handlers.closed(ws);
+            ws->on_closed(ws);
         }
     }
     weft_session_end_hooks(ws);

@@ -41,6 +41,8 @@ static int judge(weft_request *req, const weft_ws_options *o, weft_ws_answer *an
         weft_ws_handshake_field(&h, weft_http_field_name(head, field), field->name_size, weft_http_field_value(head, field),
                                 field->value_size);
     }
+    if (req->target.host) /* the absolute form's counts (RFC 9112 §3.2.2) */
+        h.host = (weft_bytes){ req->target.host, strlen(req->target.host) };
     weft_ws_terms terms = {
         .protocols = o->protocols,
         .origins = o->origins,
@@ -116,6 +118,7 @@ static int accept(weft_request *req, weft_ws **ret_ws, const weft_ws_options *gi
     write_answer(req, &answer);
     weft_timer_clear(&weft_scope_own(&req->group.scope)->timer); /* the route's deadline is for the head of a reply */
     weft_session_start(ws);
+    weft_request_slim(req);
     if (ws->state == WEFT_WS_OVER)
         return WEFT_EGONE;
     *ret_ws = ws;
@@ -127,16 +130,19 @@ int weft_ws_accept_with(weft_request *req, weft_ws **ret_ws, const weft_ws_optio
     return accept(req, ret_ws, options);
 }
 
-int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size,
-                       const weft_ws_options *options)
+int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *given, size_t given_size)
 {
+    weft_ws_handlers handlers = { .open = NULL };
     weft_ws *ws;
-    int rc = accept(req, &ws, options);
+    memcpy(&handlers, given, given_size < sizeof handlers ? given_size : sizeof handlers);
+    handlers.options.struct_size = sizeof handlers.options;
+    int rc = accept(req, &ws, &handlers.options);
     if (rc < 0)
         return rc;
-    memcpy(&ws->handlers, handlers, handlers_size < sizeof ws->handlers ? handlers_size : sizeof ws->handlers);
-    ws->user = ws->handlers.state;
+    ws->on_message = handlers.message;
+    ws->on_closed = handlers.closed;
+    ws->user = handlers.state;
     ws->is_served = true;
     weft_session_hold(ws); /* until `closed` has been called */
-    return ws->handlers.open ? ws->handlers.open(ws) : 0;
+    return handlers.open ? handlers.open(ws) : 0;
 }

@@ -31,45 +31,103 @@ int weft_ws_accept_with(weft_request *req, weft_ws **ret_ws, const weft_ws_optio
     return refuse();
 }
 
-int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size,
-                       const weft_ws_options *options)
+int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size)
 {
     (void)req;
     (void)handlers;
     (void)handlers_size;
-    (void)options;
     return refuse();
 }
 
+/* Nobody has a socket to call these with. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 int weft_room_join_ws(weft_ws *ws, const char *room, weft_member **ret_member, const weft_join_options *options)
 {
-    (void)room;
-    (void)ret_member;
-    (void)options;
     no_socket(ws);
 }
 
-#define NO_SOCKET(result, name, ...)                                                                                           \
-    result name(__VA_ARGS__)                                                                                                   \
-    {                                                                                                                          \
-        no_socket(ws);                                                                                                         \
-    }
+const char *weft_ws_protocol(const weft_ws *ws)
+{
+    no_socket(ws);
+}
 
-_Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wunused-parameter\"")
-    NO_SOCKET(const char *, weft_ws_protocol, const weft_ws *ws)
-        NO_SOCKET(int, weft_ws_receive, weft_ws *ws, weft_message *ret_message)
-            NO_SOCKET(int, weft_ws_receive_part, weft_ws *ws, weft_part *ret_part)
-                NO_SOCKET(int, weft_ws_send_with, weft_ws *ws, const weft_message *message, const weft_ws_send_options *options)
-                    NO_SOCKET(int, weft_ws_send_text, weft_ws *ws, const char *text)
-                        NO_SOCKET(int, weft_ws_sendf, weft_ws *ws, const char *format, ...)
-                            NO_SOCKET(int, weft_ws_send_bytes, weft_ws *ws, const void *data, size_t size)
-                                NO_SOCKET(int, weft_ws_send_json, weft_ws *ws, const char *pack_format, ...)
-                                    NO_SOCKET(int, weft_ws_stream, weft_ws *ws, bool is_text)
-                                        NO_SOCKET(int, weft_ws_stream_write, weft_ws *ws, const void *data, size_t size)
-                                            NO_SOCKET(int, weft_ws_stream_end, weft_ws *ws)
-                                                NO_SOCKET(int, weft_ws_close, weft_ws *ws, int code, const char *reason)
-                                                    NO_SOCKET(int, weft_ws_close_code, const weft_ws *ws)
-                                                        NO_SOCKET(const char *, weft_ws_close_reason, const weft_ws *ws)
-                                                            NO_SOCKET(void, weft_ws_set, weft_ws *ws, void *state)
-                                                                NO_SOCKET(void *, weft_ws_state, const weft_ws *ws)
-                                                                    _Pragma("GCC diagnostic pop")
+int weft_ws_receive(weft_ws *ws, weft_message *ret_message)
+{
+    no_socket(ws);
+}
+
+int weft_ws_receive_part(weft_ws *ws, weft_part *ret_part)
+{
+    no_socket(ws);
+}
+
+int weft_ws_send(weft_ws *ws, const weft_message *message)
+{
+    no_socket(ws);
+}
+
+int weft_ws_send_with(weft_ws *ws, const weft_message *message, const weft_ws_send_options *options)
+{
+    no_socket(ws);
+}
+
+int weft_ws_send_text(weft_ws *ws, const char *text)
+{
+    no_socket(ws);
+}
+
+int weft_ws_sendf(weft_ws *ws, const char *format, ...)
+{
+    no_socket(ws);
+}
+
+int weft_ws_send_bytes(weft_ws *ws, const void *data, size_t size)
+{
+    no_socket(ws);
+}
+
+int weft_ws_send_json(weft_ws *ws, const char *pack_format, ...)
+{
+    no_socket(ws);
+}
+
+int weft_ws_stream(weft_ws *ws, bool is_text)
+{
+    no_socket(ws);
+}
+
+int weft_ws_stream_write(weft_ws *ws, const void *data, size_t size)
+{
+    no_socket(ws);
+}
+
+int weft_ws_stream_end(weft_ws *ws)
+{
+    no_socket(ws);
+}
+
+int weft_ws_close(weft_ws *ws, int code, const char *reason)
+{
+    no_socket(ws);
+}
+
+int weft_ws_close_code(const weft_ws *ws)
+{
+    no_socket(ws);
+}
+
+const char *weft_ws_close_reason(const weft_ws *ws)
+{
+    no_socket(ws);
+}
+
+void weft_ws_set(weft_ws *ws, void *state)
+{
+    no_socket(ws);
+}
+
+void *weft_ws_state(const weft_ws *ws)
+{
+    no_socket(ws);
+}

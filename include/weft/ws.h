@@ -33,8 +33,8 @@
  * What is wrong with the handshake is answered by the error that accept and serve return, handed up: 400, 403 (its Origin),
  * 426. A handler that wants to know who asks does so before, and may reply 401 in place of accepting.
  *
- * After weft_ws_accept the request's header fields are gone (weft_header returns NULL); its parameters, path and query stay.
- * The route's deadline ends there.
+ * After weft_ws_accept the request's header fields are gone, also those that weft_header returned before; parameters, path,
+ * query and memory of weft_alloc stay. The route's deadline ends there.
  *
  * Pings, pongs and the closing handshake are ours: a peer of which nothing is heard for a minute is dropped. When the client
  * has gone without a word the handler is cancelled, as with any request. When the server stops, each socket gets close 1001,
@@ -118,12 +118,14 @@ typedef struct weft_ws_send_options {
 } weft_ws_send_options;
 
 /* May wait. Sends a message, whole and in order; copied, so that it may be one that was just received. Waits while more than
- * 64 KiB (or 256 messages) are unsent, or while another task streams a message. A text must be valid UTF-8. Options may follow:
- * weft_ws_send(ws, &msg, .no_wait = true). Returns 0; WEFT_ECLOSED after a close, by whom ever; WEFT_EGONE; -EAGAIN; -EINVAL a
- * text that is not UTF-8; -ENOMEM; the reason that cut it short: then nothing was sent. */
-#define weft_ws_send(...) weft_ws_send_(__VA_ARGS__, )
-#define weft_ws_send_(ws, message, ...)                                                                                        \
-    weft_ws_send_with((ws), (message), &(weft_ws_send_options){ .struct_size = sizeof(weft_ws_send_options), __VA_ARGS__ })
+ * 64 KiB (or 256 messages) are unsent, or while another task streams a message. A text must be valid UTF-8. Returns 0;
+ * WEFT_ECLOSED after a close, by whom ever; WEFT_EGONE; -EINVAL a text that is not UTF-8; -EBUSY in a task that streams a
+ * message; -ENOMEM; the reason that cut it short: then nothing was sent. */
+WEFT_API WEFT_WAITS int weft_ws_send(weft_ws *ws, const weft_message *message);
+
+/* The same with options: weft_ws_send_with(ws, &msg, WEFT_WS_SENDING(.no_wait = true)). Returns as that; -EAGAIN with no_wait.
+ */
+#define WEFT_WS_SENDING(...) (&(weft_ws_send_options){ .struct_size = sizeof(weft_ws_send_options), __VA_ARGS__ })
 WEFT_API WEFT_WAITS int weft_ws_send_with(weft_ws *ws, const weft_message *message, const weft_ws_send_options *options);
 
 /* May wait. The same for a text, a formatted one, bytes, and JSON in the format of jansson's json_pack (-EINVAL for a format or
@@ -166,18 +168,15 @@ typedef struct weft_ws_handlers {
     int (*open)(weft_ws *ws); /* called by weft_ws_serve, once the socket is accepted: in the handler's task */
     int (*message)(weft_ws *ws, const weft_message *message);
     void (*closed)(
-        weft_ws *ws); /* the last call: the socket is gone when it returns. Called if `open` was, or would have been */
-    void *state;      /* what weft_ws_state returns at first */
+        weft_ws *ws);        /* the last call: the socket is gone when it returns. Always called, if the socket was accepted */
+    void *state;             /* what weft_ws_state returns at first */
+    weft_ws_options options; /* its struct_size need not be set */
 } weft_ws_handlers;
 
 /* May wait, in `open` only. Accepts the request and has it served by the callbacks from then on; the handler should return what
- * this returns. `handlers` is copied. Options as for weft_ws_accept. Returns as that, or what `open` returned. */
-#define weft_ws_serve(...) weft_ws_serve_(__VA_ARGS__, )
-#define weft_ws_serve_(req, handlers, ...)                                                                                     \
-    weft_ws_serve_with((req), (handlers), sizeof(weft_ws_handlers),                                                            \
-                       &(weft_ws_options){ .struct_size = sizeof(weft_ws_options), __VA_ARGS__ })
-WEFT_API WEFT_WAITS int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size,
-                                           const weft_ws_options *options);
+ * this returns. `handlers` is copied. Returns as weft_ws_accept, or what `open` returned. */
+#define weft_ws_serve(req, ...) weft_ws_serve_with((req), __VA_ARGS__, sizeof(weft_ws_handlers))
+WEFT_API WEFT_WAITS int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *handlers, size_t handlers_size);
 
 /* A pointer of the user's for each socket; NULL at first. */
 WEFT_API void weft_ws_set(weft_ws *ws, void *state);

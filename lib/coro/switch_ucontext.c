@@ -70,7 +70,7 @@ static void start(unsigned high, unsigned low)
     void (*entry)(void *arg) = own->entry;
     own->entry = NULL;
     entry(own->arg);
-    CHECK(!"a coroutine's function returned");
+    weft_die("a coroutine's function returned");
 }
 
 void *weft_switch_prepare_(char *low, char *top, void (*fn)(void *arg), void *arg)

@@ -4,9 +4,9 @@
  * Reading and writing open files, a chunk a work.
  *
  * A work has a buffer of its own, so that its task may go away: what was read is copied out, what is to be written is copied in
- * (256 KiB take 10 us, a thread and back 20). Reads go by position (pread) and move the file's only once they are told; so one
- * that was cut short has taken nothing. A write that was abandoned counts as unfinished until its thread is back, and whatever
- * is called next waits for that.
+ * (256 KiB take about as long as a thread and back: 10 us). Reads go by position (pread) and move the file's only once they are
+ * told; so one that was cut short has taken nothing. A write that was abandoned counts as unfinished until its thread is back,
+ * and whatever is called next waits for that.
  */
 #include "lib/os/file.h"
 

@@ -42,7 +42,7 @@ static int enter(struct removal *r, int parent, const char *name)
         return -ELOOP;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return errno == ELOOP ? -ENOTDIR : -errno; /* a link */
     struct level *level = &r->levels[r->depth];
     level->folder = fdopendir(fd);
     if (!level->folder) {
@@ -65,8 +65,10 @@ static void remove_or_enter(struct removal *r, int parent, const char *name)
         return;
     }
     int rc = enter(r, parent, name);
+    if (rc == -ENOTDIR) /* a file or a link has taken its place */
+        rc = unlinkat(parent, name, 0) == 0 || errno == ENOENT ? 0 : rc;
     if (rc < 0 && rc != -ENOENT)
-        note(r, rc == -ENOTDIR ? error : rc);
+        note(r, rc);
 }
 
 static int fd_of_level(const struct removal *r, int parent, int depth)

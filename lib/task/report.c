@@ -116,6 +116,8 @@ static void print_held(const struct report *r, const weft_task *t)
 {
     LIST_EACH (node, &t->held) {
         const struct weft_holding *holding = CONTAINER_OF(node, const struct weft_holding, link);
+        if (!holding->kind->what)
+            continue;
         fprintf(r->out, ", holds %s", holding->kind->what);
         print_made(r, holding->object);
     }

@@ -47,7 +47,8 @@ static void let_go(weft_task *t)
     weft_list *node;
     while ((node = weft_list_shift(&t->held))) {
         struct weft_holding *holding = CONTAINER_OF(node, struct weft_holding, link);
-        report_held(t, holding);
+        if (holding->kind->what)
+            report_held(t, holding);
         holding->kind->let_go(holding);
     }
 }

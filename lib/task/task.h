@@ -100,7 +100,7 @@ struct weft_task {
 };
 
 struct weft_holding_kind {
-    const char *what; /* "a lock" */
+    const char *what; /* "a lock"; NULL for what a task may end with */
     void (*let_go)(struct weft_holding *holding);
 };
 

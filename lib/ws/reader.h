@@ -23,6 +23,8 @@
 #include "lib/ws/frame.h"
 #include "lib/ws/utf8.h"
 
+enum { WEFT_WS_SMALL = 256 }; /* bytes of the buffer that a small message gets */
+
 /* What all readers of a loop share. */
 typedef struct weft_ws_store {
     weft_ws_contexts contexts;
@@ -32,6 +34,8 @@ typedef struct weft_ws_store {
         char *data;
         size_t room;
     } spares[4];
+    void *small; /* buffers of WEFT_WS_SMALL bytes, linked by their first word */
+    unsigned small_count;
     weft_inflate *inflate; /* one that nobody uses; NULL */
 } weft_ws_store;
 

@@ -637,8 +637,10 @@ static int every_wait_cancelled(void)
         weft_test_report report;
         WEFT_CHECK(run_one(seed, &report, (weft_test_options){ 0 }, &got));
         for (uint64_t n = 1, waits = report.waits; n <= waits; n++)
-            for (int when = WEFT_CANCEL_BEFORE; when <= WEFT_CANCEL_WOKEN; when++)
-                WEFT_CHECK(run_one(seed, &report, (weft_test_options){ .cancel_at = n, .cancel_when = when }, &got));
+            for (int way = WEFT_CANCEL_BEFORE; way <= WEFT_CANCEL_WOKEN; way++) {
+                weft_test_options options = { .cancel_at = n, .cancel_when = (enum weft_cancel_when)way };
+                WEFT_CHECK(run_one(seed, &report, options, &got));
+            }
     }
     return 0;
 }

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The rules of what a peer may send, as bytes written by hand: whole, split at each byte, byte by byte, behind another message,
+ * and between two fragments of one. The mask of most is zeros, so that payloads can be read.
+ */
+#include "unit.h"
+
+#include <zlib.h>
+
+#include "lib/base/memory.h"
+#include "ws_feed.h"
+
+#define Z "\0\0\0\0"
+
+static const struct rule {
+    const char *name, *bytes;
+    size_t size;
+    const char *says;
+    const char *inside; /* between two fragments; NULL: it fails there as a message in another does */
+} rules[] = {
+#define RULE(name, bytes, says, inside)                                                                                        \
+    {                                                                                                                          \
+        name, bytes, sizeof(bytes) - 1, says, inside                                                                           \
+    }
+    RULE("a text", "\x81\x85" Z "Hello", "T(Hello)", NULL),
+    RULE("RFC 6455 §5.7: a masked text", "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", "T(Hello)", NULL),
+    RULE("an empty text", "\x81\x80" Z, "T()", NULL),
+    RULE("binary", "\x82\x83" Z "\xff\xfe\xfd", "B(\xff\xfe\xfd)", NULL),
+    RULE("two fragments",
+         "\x01\x83" Z "Hel"
+         "\x80\x82" Z "lo",
+         "T(Hello)", NULL),
+    RULE("empty fragments",
+         "\x02\x80" Z "\x00\x80" Z "\x00\x81" Z "x"
+         "\x80\x80" Z,
+         "B(x)", NULL),
+    RULE("a ping between fragments",
+         "\x01\x81" Z "a"
+         "\x89\x82" Z "hi"
+         "\x80\x81" Z "b",
+         "P(hi)T(ab)", NULL),
+    RULE("a close between fragments",
+         "\x01\x81" Z "a"
+         "\x88\x82" Z "\x03\xe8"
+         "\x80\x81" Z "b",
+         "C1000()", NULL),
+    RULE("a ping", "\x89\x80" Z, "P()", "P()"),
+    RULE("a ping of 125 bytes",
+         "\x89\xfd" Z "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+         "0123456789012345678901234",
+         "P(0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+         "0123456789012345678901234)",
+         "P(0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+         "0123456789012345678901234)"),
+    RULE("a pong nobody asked for", "\x8a\x81" Z "x", "Q(x)", "Q(x)"),
+
+    RULE("RSV1 that was not agreed on", "\xc1\x81" Z "a", "F1002", "F1002"),
+    RULE("RSV2", "\xa1\x81" Z "a", "F1002", "F1002"),
+    RULE("RSV3", "\x91\x81" Z "a", "F1002", "F1002"),
+    RULE("RSV1 on a ping", "\xc9\x80" Z, "F1002", "F1002"),
+    RULE("opcode 3", "\x83\x80" Z, "F1002", "F1002"),
+    RULE("opcode 7", "\x87\x80" Z, "F1002", "F1002"),
+    RULE("opcode 11", "\x8b\x80" Z, "F1002", "F1002"),
+    RULE("opcode 15", "\x8f\x80" Z, "F1002", "F1002"),
+    RULE("no mask",
+         "\x81\x01"
+         "a",
+         "F1002", "F1002"),
+    RULE("a ping without a mask", "\x89\x00", "F1002", "F1002"),
+    RULE("a length of 125 in two bytes", "\x82\xfe\x00\x7d" Z, "F1002", "F1002"),
+    RULE("a length of 0 in eight bytes", "\x82\xff\0\0\0\0\0\0\0\0" Z, "F1002", "F1002"),
+    RULE("a length of 65535 in eight bytes", "\x82\xff\0\0\0\0\0\0\xff\xff" Z, "F1002", "F1002"),
+    RULE("a length of 2^63", "\x82\xff\x80\0\0\0\0\0\0\0" Z, "F1002", "F1002"),
+    RULE("a length of 2^40", "\x82\xff\0\0\x01\0\0\0\0\0" Z, "F1009", "F1002"),
+    RULE("a ping of 126 bytes", "\x89\xfe\x00\x7e" Z, "F1002", "F1002"),
+    RULE("a ping with a length of eight bytes", "\x89\xff\0\0\0\0\0\x01\0\0" Z, "F1002", "F1002"),
+    RULE("half a ping", "\x09\x80" Z, "F1002", "F1002"),
+    RULE("half a close", "\x08\x80" Z, "F1002", "F1002"),
+    RULE("a continuation of nothing", "\x80\x81" Z "a", "F1002", "T(aa)"),
+    RULE("the beginning of a continuation of nothing", "\x00\x81" Z "a", "F1002", ""),
+    RULE("a text in a text",
+         "\x01\x81" Z "a"
+         "\x81\x81" Z "b",
+         "F1002", "F1002"),
+    RULE("binary in a text",
+         "\x01\x81" Z "a"
+         "\x02\x81" Z "b",
+         "F1002", "F1002"),
+
+    RULE("a close without a code", "\x88\x80" Z, "C1005()", "C1005()"),
+    RULE("half a code", "\x88\x81" Z "\x03", "F1002", "F1002"),
+    RULE("1000", "\x88\x82" Z "\x03\xe8", "C1000()", "C1000()"),
+    RULE("1000 with a reason",
+         "\x88\x85" Z "\x03\xe8"
+         "bye",
+         "C1000(bye)", "C1000(bye)"),
+    RULE("a reason that is not UTF-8", "\x88\x84" Z "\x03\xe8\xc3\x28", "F1007", "F1007"),
+    RULE("a reason that ends in a character", "\x88\x83" Z "\x03\xe8\xc3", "F1007", "F1007"),
+
+    RULE("é", "\x81\x82" Z "\xc3\xa9", "T(\xc3\xa9)", NULL),
+    RULE("é in two fragments",
+         "\x01\x81" Z "\xc3"
+         "\x80\x81" Z "\xa9",
+         "T(\xc3\xa9)", NULL),
+    RULE("U+10FFFF", "\x81\x84" Z "\xf4\x8f\xbf\xbf", "T(\xf4\x8f\xbf\xbf)", NULL),
+    RULE("beyond U+10FFFF", "\x81\x84" Z "\xf4\x90\x80\x80", "F1007", NULL),
+    RULE("a surrogate", "\x81\x83" Z "\xed\xa0\x80", "F1007", NULL),
+    RULE("an overlong form", "\x81\x82" Z "\xc0\xaf", "F1007", NULL),
+    RULE("a text that ends in a character", "\x81\x81" Z "\xc3", "F1007", NULL),
+    RULE("a wrong byte long before the end", "\x81\xfe\x01\x00" Z "ab\xff", "F1007", NULL),
+    RULE("a wrong byte in the second fragment",
+         "\x01\x81" Z "\xc3"
+         "\x80\x81" Z "\x28",
+         "F1007", NULL),
+    RULE("bytes that are no text, as binary", "\x82\x82" Z "\xc3\x28", "B(\xc3\x28)", NULL),
+};
+
+static const char begin[] = "\x01\x81" Z "a", end[] = "\x80\x81" Z "b", other[] = "\x81\x81" Z "o";
+
+static void check(const struct rule *rule, const char *how, feed *f, const char *expected)
+{
+    if (strcmp(f->said, expected) != 0)
+        print_error("%s, %s: it says %s, not %s\n", rule->name, how, f->said, expected);
+    assert_string_equal(f->said, expected);
+    assert_int_equal(feed_close(f), 0);
+}
+
+static void whole_and_split(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        const struct rule *r = &rules[i];
+        feed f;
+        for (size_t at = 0; at <= r->size; at++) {
+            feed_open(&f, WEFT_WS_SERVER);
+            feed_bytes(&f, r->bytes, at);
+            feed_bytes(&f, r->bytes + at, r->size - at);
+            check(r, "split", &f, r->says);
+        }
+        feed_open(&f, WEFT_WS_SERVER);
+        for (size_t at = 0; at < r->size; at++)
+            feed_bytes(&f, r->bytes + at, 1);
+        check(r, "byte by byte", &f, r->says);
+    }
+}
+
+static void behind_another(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        const struct rule *r = &rules[i];
+        char bytes[600], expected[600];
+        size_t size = sizeof other - 1;
+        memcpy(bytes, other, size);
+        memcpy(bytes + size, r->bytes, r->size);
+        size += r->size;
+        memcpy(bytes + size, other, sizeof other - 1);
+        bool ends = strchr(r->says, 'F') || strchr(r->says, 'C') || !*r->says;
+        snprintf(expected, sizeof expected, "T(o)%s%s", r->says, ends ? "" : "T(o)");
+        feed f;
+        feed_open(&f, WEFT_WS_SERVER);
+        feed_bytes(&f, bytes, size + sizeof other - 1);
+        check(r, "coalesced", &f, expected);
+    }
+}
+
+static void inside_fragments(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(rules); i++) {
+        const struct rule *r = &rules[i];
+        char bytes[600], expected[600];
+        size_t size = 0;
+        memcpy(bytes, begin, sizeof begin - 1);
+        size += sizeof begin - 1;
+        memcpy(bytes + size, r->bytes, r->size);
+        size += r->size;
+        const char *says = r->inside ? r->inside : "F1002";
+        bool goes_on = *says == 'P' || *says == 'Q';
+        if (goes_on) {
+            memcpy(bytes + size, end, sizeof end - 1);
+            size += sizeof end - 1;
+        }
+        snprintf(expected, sizeof expected, "%s%s", says, goes_on ? "T(ab)" : "");
+        for (size_t at = 0; at <= size; at++) {
+            feed f;
+            feed_open(&f, WEFT_WS_SERVER);
+            feed_bytes(&f, bytes, at);
+            feed_bytes(&f, bytes + at, size - at);
+            check(r, "inside", &f, expected);
+        }
+    }
+}
+
+static void close_codes(void **state)
+{
+    (void)state;
+    for (int code = 0; code < 65536; code++) {
+        bool is_valid = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+        char bytes[16] = "\x88\x82" Z, expected[16];
+        bytes[6] = (char)(code >> 8);
+        bytes[7] = (char)code;
+        feed f;
+        feed_open(&f, WEFT_WS_SERVER);
+        feed_bytes(&f, bytes, 8);
+        snprintf(expected, sizeof expected, is_valid ? "C%d()" : "F1002", code);
+        assert_string_equal(f.said, expected);
+        feed_close(&f);
+    }
+}
+
+static void servers_do_not_mask(void **state)
+{
+    (void)state;
+    feed f;
+    feed_open(&f, WEFT_WS_CLIENT);
+    feed_bytes(&f, "\x81\x05Hello\x81\x80" Z, 13);
+    assert_string_equal(f.said, "T(Hello)F1002");
+    feed_close(&f);
+}
+
+/* ---- sizes ---- */
+
+static void each_length(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 0, 1, 7, 8, 9, 125, 126, 127, 4095, 4096, 4097, 8192, 65535, 65536, 200000, 1024 * 1024 };
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        size_t size = sizes[i], steps[] = { SIZE_MAX, 1000, 13 };
+        char *payload = malloc(size + 1), *bytes = malloc(size + 14);
+        for (size_t k = 0; k < size; k++)
+            payload[k] = (char)(k * 31 + k / 7);
+        size_t all = feed_frame(bytes, 0x82, payload, size, 5);
+        for (size_t s = 0; s < COUNT(steps) && (s < 2 || size < 100000); s++) {
+            feed f;
+            feed_open(&f, WEFT_WS_SERVER);
+            for (size_t at = 0, step; at < all; at += step) {
+                step = all - at < steps[s] ? all - at : steps[s];
+                if (at + step < all) {
+                    feed_bytes(&f, bytes + at, step);
+                    assert_true(f.buffered <= 2 * (at + step) + 512 || at + step >= 64 * 1024); /* it believes what has come */
+                    continue;
+                }
+                weft_ws_event event;
+                char *last = malloc(f.unread_size + step);
+                if (f.unread_size > 0)
+                    memcpy(last, f.unread, f.unread_size);
+                memcpy(last + f.unread_size, bytes + at, step);
+                size_t taken;
+                assert_int_equal(weft_ws_reader_next(&f.reader, f.want, last, f.unread_size + step, &taken, &event),
+                                 WEFT_WS_MESSAGE);
+                assert_int_equal(taken, f.unread_size + step);
+                free(last);
+                assert_int_equal(f.reader.size, size);
+                assert_memory_equal(f.reader.data, payload, size);
+                assert_int_equal(f.reader.data[size], 0);
+            }
+            assert_null(f.reader.context);
+            assert_int_equal(feed_close(&f), 0);
+        }
+        free(payload);
+        free(bytes);
+    }
+}
+
+static void limits_to_the_byte(void **state)
+{
+    (void)state;
+    char payload[200] = "", bytes[600];
+    for (int more = 0; more < 2; more++) {
+        feed f;
+        feed_open(&f, WEFT_WS_SERVER);
+        f.reader.limit = 100;
+        size_t size = feed_frame(bytes, 0x82, payload, 100 + (size_t)more, 1);
+        feed_bytes(&f, bytes, size);
+        assert_int_equal(f.said[0], more ? 'F' : 'B');
+        feed_close(&f);
+        feed_open(&f, WEFT_WS_SERVER);
+        f.reader.limit = 100;
+        size = feed_frame(bytes, 0x02, payload, 60, 1);
+        size += feed_frame(bytes + size, 0x80, payload, 40 + (size_t)more, 1);
+        feed_bytes(&f, bytes, size);
+        assert_int_equal(f.said[0], more ? 'F' : 'B');
+        assert_true(!more || strcmp(f.said, "F1009") == 0);
+        feed_close(&f);
+    }
+}
+
+static void fragments_to_the_limit(void **state)
+{
+    (void)state;
+    for (int count = 1024; count <= 1025; count++) {
+        feed f;
+        char frame[16];
+        feed_open(&f, WEFT_WS_SERVER);
+        for (int i = 0; i < count; i++) {
+            unsigned first = (i == 0 ? 2 : 0) | (i == count - 1 ? 0x80 : 0);
+            feed_bytes(&f, frame, feed_frame(frame, first, "x", 1, 3));
+        }
+        if (count == 1025)
+            assert_string_equal(f.said, "F1009");
+        else
+            assert_int_equal(f.byte_count, 1024);
+        feed_close(&f);
+    }
+}
+
+static void the_budget_is_kept(void **state)
+{
+    (void)state;
+    feed f;
+    feed_open(&f, WEFT_WS_SERVER);
+    f.store.budget = 10000;
+    char *bytes = calloc(1, 20014);
+    size_t size = feed_frame(bytes, 0x82, bytes, 9000, 0);
+    feed_bytes(&f, bytes, size);
+    assert_int_equal(f.byte_count, 9000);
+    size = feed_frame(bytes, 0x82, bytes, 20000, 0);
+    feed_bytes(&f, bytes, size);
+    assert_non_null(strstr(f.said, "F1013"));
+    feed_close(&f);
+    free(bytes);
+}
+
+static void parts(void **state)
+{
+    (void)state;
+    feed f;
+    feed_open(&f, WEFT_WS_SERVER);
+    f.reader.limit = 3; /* does not hold for parts */
+    f.want = WEFT_WS_WANT_PART;
+    feed_bytes(&f, "\x02\x84" Z "ab", 8);
+    feed_bytes(&f,
+               "cd"
+               "\x89\x80" Z,
+               8);
+    feed_bytes(&f, "\x80\x84" Z "efgh", 10);
+    assert_string_equal(f.said, "p(ab)p(cd)P()B(efgh)");
+    feed_close(&f);
+}
+
+static void nothing_of_a_message_without_a_receiver(void **state)
+{
+    (void)state;
+    feed f;
+    feed_open(&f, WEFT_WS_SERVER);
+    f.want = WEFT_WS_WANT_CONTROL;
+    feed_bytes(&f,
+               "\x89\x81" Z "1"
+               "\x81\x82" Z "ab"
+               "\x89\x81" Z "2",
+               22);
+    assert_string_equal(f.said, "P(1)");
+    assert_int_equal(f.unread_size, 15);
+    assert_int_equal(f.buffered, 0);
+    f.want = WEFT_WS_WANT_MESSAGE;
+    feed_bytes(&f, "", 0);
+    assert_string_equal(f.said, "P(1)T(ab)P(2)");
+    feed_close(&f);
+}
+
+static void a_header_alone_holds_nothing(void **state)
+{
+    (void)state;
+    feed f;
+    feed_open(&f, WEFT_WS_SERVER);
+    feed_bytes(&f, "\x82\xfe\x10\x00" Z, 8);
+    assert_null(f.reader.context);
+    assert_int_equal(f.buffered, 0);
+    feed_bytes(&f, "x", 1);
+    assert_non_null(f.reader.context);
+    assert_true(f.buffered > 0 && f.buffered < 1000);
+    assert_int_equal(feed_close(&f), 0);
+}
+
+/* ---- compressed messages ---- */
+
+/* Raw deflate of a message, as one that keeps no context sends it. */
+static size_t compress_message(char *out, size_t room, const char *data, size_t size, int flush)
+{
+    z_stream z = { 0 };
+    deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
+    z.next_in = (unsigned char *)(uintptr_t)data;
+    z.avail_in = (unsigned)size;
+    z.next_out = (unsigned char *)out;
+    z.avail_out = (unsigned)room;
+    deflate(&z, flush);
+    size_t made = room - z.avail_out;
+    deflateEnd(&z);
+    return flush == Z_SYNC_FLUSH ? made - 4 : made;
+}
+
+static void open_deflate(feed *f)
+{
+    feed_open(f, WEFT_WS_SERVER);
+    f->reader.window_bits = 15;
+}
+
+static void compressed(void **state)
+{
+    (void)state;
+    static const char text[] = "Hello Hello Hello, compressed Hello";
+    char z[200], bytes[300];
+    size_t size = compress_message(z, sizeof z, text, sizeof text - 1, Z_SYNC_FLUSH);
+    for (size_t cut = 0; cut <= size; cut++) { /* in two fragments, each byte by byte */
+        feed f;
+        open_deflate(&f);
+        size_t all = feed_frame(bytes, 0x41, z, cut, 9);
+        all += feed_frame(bytes + all, 0x89, "p", 1, 8);
+        all += feed_frame(bytes + all, 0x80, z + cut, size - cut, 7);
+        all += feed_frame(bytes + all, 0xc1, z, size, 6);
+        for (size_t at = 0; at < all; at++)
+            feed_bytes(&f, bytes + at, 1);
+        assert_string_equal(f.said, "P(p)T(Hello Hello Hello, compressed Hello)T(Hello Hello Hello, compressed Hello)");
+        assert_null(f.reader.inflate);
+        assert_int_equal(feed_close(&f), 0);
+    }
+}
+
+/* RFC 7692 §7.2.3, its bytes. */
+static void compressed_examples(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } examples[] = {
+        { "\xc1\x87" Z "\xf2\x48\xcd\xc9\xc9\x07\x00", 13 },
+        { "\x41\x83" Z "\xf2\x48\xcd\x80\x84" Z "\xc9\xc9\x07\x00", 19 },
+        { "\xc1\x8b" Z "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 17 },
+        { "\xc1\x88" Z "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 14 },
+        { "\xc1\x8d" Z "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 19 },
+    };
+    for (size_t i = 0; i < COUNT(examples); i++) {
+        feed f;
+        open_deflate(&f);
+        feed_bytes(&f, examples[i].bytes, examples[i].size);
+        assert_string_equal(f.said, "T(Hello)");
+        feed_close(&f);
+    }
+    feed f; /* the second message refers to the first */
+    open_deflate(&f);
+    f.reader.keeps_context = true;
+    feed_bytes(&f, "\xc1\x87" Z "\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x85" Z "\xf2\x00\x11\x00\x00", 24);
+    assert_string_equal(f.said, "T(Hello)T(Hello)");
+    feed_close(&f);
+    open_deflate(&f); /* which needs what was not kept */
+    feed_bytes(&f, "\xc1\x87" Z "\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x85" Z "\xf2\x00\x11\x00\x00", 24);
+    assert_string_equal(f.said, "T(Hello)F1007");
+    feed_close(&f);
+}
+
+static void compressed_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *says;
+    } cases[] = {
+        { "\xc2\x84" Z "\xff\xff\xff\xff", 10, "F1007" },             /* no block of that kind */
+        { "\xc2\x83" Z "\x00\x05\x00", 9, "F1007" },                  /* cut in the middle */
+        { "\x42\x81" Z "\x00\xc0\x81" Z "\x00", 14, "F1002" },        /* RSV1 on a continuation */
+        { "\xc9\x80" Z, 6, "F1002" },                                 /* and on a ping */
+        { "\xc1\x87" Z "\x00\x01\x00\xfe\xff\xff\x00", 13, "F1007" }, /* inflates to what is not UTF-8 */
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        feed f;
+        open_deflate(&f);
+        feed_bytes(&f, cases[i].bytes, cases[i].size);
+        assert_string_equal(f.said, cases[i].says);
+        assert_int_equal(feed_close(&f), 0);
+    }
+}
+
+static void bombs(void **state)
+{
+    (void)state;
+    enum { SIZE = 16 * 1024 * 1024 };
+    char *zeros = calloc(1, SIZE), *z = malloc(64 * 1024), *bytes = malloc(70 * 1024);
+    size_t size = compress_message(z, 64 * 1024, zeros, SIZE, Z_SYNC_FLUSH);
+    assert_true(size < 20 * 1024);
+    feed f;
+    open_deflate(&f);
+    f.reader.limit = SIZE_MAX;
+    size_t all = feed_frame(bytes, 0xc2, z, size, 2);
+    feed_bytes(&f, bytes, all);
+    assert_string_equal(f.said, "F1009");
+    assert_true(f.reader.room < 1024 * 1024); /* it was stopped long before */
+    assert_int_equal(feed_close(&f), 0);
+    open_deflate(&f); /* the message's limit comes before the ratio */
+    f.reader.limit = 1000;
+    feed_bytes(&f, bytes, all);
+    assert_string_equal(f.said, "F1009");
+    feed_close(&f);
+    open_deflate(&f); /* 64 KiB are free */
+    size = compress_message(z, 64 * 1024, zeros, 64 * 1024, Z_SYNC_FLUSH);
+    feed_bytes(&f, bytes, feed_frame(bytes, 0xc2, z, size, 2));
+    assert_int_equal(f.byte_count, 64 * 1024);
+    feed_close(&f);
+    open_deflate(&f); /* empty blocks give nothing, for ever */
+    f.reader.limit = 1000;
+    for (int i = 0; i < 100 && !f.is_over; i++) {
+        char blocks[100];
+        for (int k = 0; k < 100; k += 5)
+            memcpy(blocks + k, "\x00\x00\x00\xff\xff", 5);
+        feed_bytes(&f, bytes, feed_frame(bytes, i == 0 ? 0x42 : 0x00, blocks, sizeof blocks, 1));
+    }
+    assert_string_equal(f.said, "F1009");
+    feed_close(&f);
+    free(zeros);
+    free(z);
+    free(bytes);
+}
+
+/* Each allocation of a life fails once: it ends as if memory were out, and gives everything back. */
+static void allocations_fail(void **state)
+{
+    (void)state;
+    char z[200], bytes[3000], text[2000];
+    memset(text, 't', sizeof text);
+    size_t size = compress_message(z, sizeof z, text, sizeof text, Z_SYNC_FLUSH);
+    for (uint64_t n = 1; n < 200; n++) {
+        weft_faults faults = { .fail_at = n };
+        feed f;
+        open_deflate(&f);
+        weft_mem_set_faults(&faults);
+        feed_bytes(&f, bytes, feed_frame(bytes, 0xc1, z, size, 4));
+        feed_bytes(&f, bytes, feed_frame(bytes, 0x02, text, sizeof text, 4));
+        feed_bytes(&f, bytes, feed_frame(bytes, 0x89, "x", 1, 4));
+        feed_bytes(&f, bytes, feed_frame(bytes, 0x80, text, 10, 4));
+        weft_mem_set_faults(NULL);
+        assert_true(faults.struck == (strstr(f.said, "F1013") != NULL));
+        assert_int_equal(feed_close(&f), 0);
+        if (!faults.struck)
+            return;
+    }
+    fail();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_and_split),
+        cmocka_unit_test(behind_another),
+        cmocka_unit_test(inside_fragments),
+        cmocka_unit_test(close_codes),
+        cmocka_unit_test(servers_do_not_mask),
+        cmocka_unit_test(each_length),
+        cmocka_unit_test(limits_to_the_byte),
+        cmocka_unit_test(fragments_to_the_limit),
+        cmocka_unit_test(the_budget_is_kept),
+        cmocka_unit_test(parts),
+        cmocka_unit_test(nothing_of_a_message_without_a_receiver),
+        cmocka_unit_test(a_header_alone_holds_nothing),
+        cmocka_unit_test(compressed),
+        cmocka_unit_test(compressed_examples),
+        cmocka_unit_test(compressed_wrong),
+        cmocka_unit_test(bombs),
+        cmocka_unit_test(allocations_fail),
+    };
+    return cmocka_run_group_tests_name("WebSocket reader", tests, NULL, NULL);
+}
