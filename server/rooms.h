@@ -210,6 +210,9 @@ int weft_hub_give(weft_member *member, const weft_post *post);
 /* The member leaves, on its thread. */
 void weft_hub_leave(weft_member *member);
 
+/* The set is to be freed: frees its hub here, if that has no members and only waits for its last turn. */
+void weft_hub_end(weft_rooms *rooms);
+
 /* With the lock held, from any thread: has the hub announce the topic, after the debounce. */
 void weft_hub_announce(weft_hub *hub, weft_topic *topic);
 
