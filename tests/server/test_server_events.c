@@ -21,13 +21,19 @@ static int seen_rc, sent_count;
 static int three(weft_request *req)
 {
     WEFT_TRY(weft_events_begin(req));
-    WEFT_CHECK(weft_events_begin(req) == -EALREADY && weft_write(req, "x", 1) == -EBUSY);
-    WEFT_CHECK(weft_events_send(req, .name = "a\nb", .data = "") == -EINVAL && weft_events_send(req, .id = "\r") == -EINVAL);
     WEFT_TRY(weft_events_send(req, .data = "one"));
     WEFT_TRY(weft_events_send(req, .name = "n", .id = "7", .data = "a\nb\r\nc\r\rd\n", .retry = 3 * SECOND));
     WEFT_TRY(weft_sleep(SECOND));
     const char *last = weft_events_last_id(req);
     return weft_events_send(req, .data = last ? last : "none");
+}
+
+static int misuses(weft_request *req)
+{
+    WEFT_TRY(weft_events_begin(req));
+    WEFT_CHECK(weft_events_begin(req) == -EALREADY && weft_write(req, "x", 1) == -EBUSY);
+    WEFT_CHECK(weft_events_send(req, .name = "a\nb", .data = "") == -EINVAL && weft_events_send(req, .id = "\r") == -EINVAL);
+    return 0;
 }
 
 static int quiet(weft_request *req)
@@ -88,6 +94,7 @@ static weft_server *begin(void)
 {
     app = harness_app();
     weft_get(app, "/three", three);
+    weft_get(app, "/misuses", misuses);
     weft_get(app, "/quiet", quiet);
     weft_get(app, "/busy", busy);
     weft_get(app, "/fails", fails);
@@ -118,6 +125,10 @@ static int events_in_chunks(void)
     client_forget(&c);
     WEFT_CHECK(weft_sleep(2 * SECOND) == 0);
     CHECK_GOT(&c, "a\r\ndata: 41\n\n\r\n" LAST FRONT); /* the connection goes on */
+    client_forget(&c);
+    client_send(&c, TEXT(GET("/misuses")));
+    settle();
+    CHECK_GOT(&c, CHUNKED LAST);
     client_forget(&c);
     client_send(&c, TEXT(GET("/without")));
     settle();
@@ -399,10 +410,32 @@ static int memory_runs_out(void)
     return 0;
 }
 
+/* Each wait of a day, before it, in it and behind its event; nobody keeps a seat. */
+static int waits_are_cancelled(void)
+{
+    app = harness_app();
+    weft_get(app, "/three", three);
+    weft_get(app, "/news", news);
+    weft_get(app, "/wait", wait_for_news);
+    news_rooms = weft_rooms_new(app, .history = 10, .greets = true);
+    for (int when = WEFT_CANCEL_BEFORE; when <= WEFT_CANCEL_WOKEN; when++) {
+        weft_test_report report = { .struck = true };
+        uint64_t n = 0, waits = 1;
+        for (; n < waits && n < 500; waits = report.waits) {
+            int rc = weft_test_run(day, NULL, &report, .cancel_at = ++n, .cancel_when = (enum weft_cancel_when)when);
+            WEFT_CHECK(rc == 0 || rc == WEFT_ECANCELED);
+            WEFT_CHECK(weft_rooms_stats(news_rooms).members == 0 && atomic_load(&news_rooms->hub_count) == 0);
+        }
+        WEFT_CHECK(n > 10 && n < 500);
+    }
+    weft_app_free(app);
+    return 0;
+}
+
 static const weft_test tests[] = {
     TEST(events_in_chunks), TEST(other_framings),  TEST(heart_beats),      TEST(a_slow_client),
     TEST(a_stuck_client),   TEST(no_false_end),    TEST(stopping),         TEST(in_a_room),
-    TEST(long_polling),     TEST(one_never_reads), PLAIN(memory_runs_out),
+    TEST(long_polling),     TEST(one_never_reads), PLAIN(memory_runs_out), PLAIN(waits_are_cancelled),
 };
 
 int main(int argc, char **argv)

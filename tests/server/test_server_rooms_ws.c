@@ -51,11 +51,39 @@ static int served(weft_request *req)
     return weft_ws_serve(req, &handlers);
 }
 
+/* Works on each message for a while, then sends it back. */
+static int dawdles(weft_request *req)
+{
+    weft_ws *ws;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0) {
+        (void)!weft_sleep(10 * MS);
+        WEFT_TRY(weft_ws_send(ws, &msg));
+    }
+    return rc;
+}
+
+static int dawdles_on_message(weft_ws *ws, const weft_message *msg)
+{
+    (void)!weft_sleep(10 * MS);
+    return weft_ws_send(ws, msg);
+}
+
+static int served_slowly(weft_request *req)
+{
+    const weft_ws_handlers handlers = { .message = dawdles_on_message };
+    return weft_ws_serve(req, &handlers);
+}
+
 static weft_server *begin(void)
 {
     app = harness_app();
     weft_get(app, "/ws/{room}", chat);
     weft_get(app, "/served", served);
+    weft_get(app, "/dawdles", dawdles);
+    weft_get(app, "/served-slowly", served_slowly);
     rooms = weft_rooms_new(app, .slow_code = 1008);
     return harness_open(app);
 }
@@ -179,6 +207,25 @@ static int stopping(void)
     return finish(server);
 }
 
+/* A message stays what it is while it is worked on, whatever comes meanwhile. */
+static int more_comes_meanwhile(void)
+{
+    weft_server *server = begin();
+    const char *const paths[] = { HANDSHAKE("/dawdles"), HANDSHAKE("/served-slowly") };
+    for (int i = 0; i < 2; i++) {
+        client c;
+        WEFT_TRY(open_socket(&c, server, 4096, paths[i]));
+        client_send(&c, TEXT(SAYS("\x95", "twenty bytes, no less")));
+        settle();
+        client_send(&c, TEXT(MASKED("\x89", "\x80") SAYS("\x83", "two")));
+        settle();
+        WEFT_CHECK(weft_sleep(30 * MS) == 0);
+        CHECK_GOT(&c, "\x8a\0\x81\x15twenty bytes, no less\x81\3two");
+        client_close(&c, true);
+    }
+    return finish(server);
+}
+
 static int day(void *arg)
 {
     (void)arg;
@@ -221,7 +268,8 @@ static int memory_runs_out(void)
 }
 
 static const weft_test tests[] = {
-    TEST(everybody_hears), TEST(compressed_once), TEST(one_never_reads), TEST(stopping), PLAIN(memory_runs_out),
+    TEST(everybody_hears), TEST(compressed_once),      TEST(one_never_reads),
+    TEST(stopping),        TEST(more_comes_meanwhile), PLAIN(memory_runs_out),
 };
 
 int main(int argc, char **argv)
