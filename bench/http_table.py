@@ -60,6 +60,7 @@ http {{
 """
 H2O_CONFIG = """
 num-threads: 1
+max-connections: 20000
 http1-request-timeout: 600
 user: root
 pid-file: {dir}/h2o.pid
@@ -71,7 +72,7 @@ hosts:
   default:
     paths:
       /bytes: {{ file.dir: {dir}/bytes }}
-      /plaintext: {{ file.file: {{ path: {dir}/plaintext.txt, mime: text/plain }} }}
+      /plaintext: {{ file.file: {dir}/plaintext.txt }}
 """
 
 
@@ -258,7 +259,7 @@ def run_wrk(port, case, path, seconds):
     if errors or not count or not int(count.group(1)):
         raise RuntimeError("wrk: " + (errors.group(0) if errors else done.stdout + done.stderr))
     took = float(count.group(2)) * {"us": 1e-6, "ms": 0.001, "s": 1, "m": 60}[count.group(3)]
-    latency = [milliseconds(re.search(r"\b%d%%\s+(\S+)" % part, done.stdout).group(1)) for part in (50, 99)]
+    latency = [milliseconds(re.search(r"^\s+%d%%\s+(\S+)" % part, done.stdout, re.MULTILINE).group(1)) for part in (50, 99)]
     return int(count.group(1)), took, *latency
 
 

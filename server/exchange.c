@@ -125,6 +125,21 @@ static void free_topic(weft_topic *topic)
     weft_mem_free(topic);
 }
 
+/* Of all rooms together no more is kept than the budget allows: rooms without members give way, then this one's oldest. */
+static void keep_to_budget(weft_topic *topic)
+{
+    weft_rooms *rooms = topic->rooms;
+    while (rooms->stats.kept_bytes > rooms->options.history_budget) {
+        weft_topic *oldest = rooms->empty_count > 0 ? CONTAINER_OF(rooms->empty.next, weft_topic, in_empty) : NULL;
+        if (oldest && oldest != topic)
+            free_topic(oldest);
+        else if (topic->history_count > 0)
+            forget_oldest(topic);
+        else
+            return;
+    }
+}
+
 /* Also called again for one that is empty already. */
 void weft_topic_keep_or_free(weft_topic *topic)
 {
@@ -174,6 +189,7 @@ static void keep(weft_topic *topic, weft_post *post)
     topic->rooms->stats.kept_bytes += post->size;
     while (topic->history_count > (size_t)options->history || topic->history_size > options->history_size)
         forget_oldest(topic);
+    keep_to_budget(topic);
 }
 
 int weft_topic_publish(weft_topic *topic, weft_post *post)

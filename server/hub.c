@@ -310,6 +310,27 @@ static void free_hub(weft_hub *hub)
     weft_mem_free(hub);
 }
 
+static void drop_mail(weft_list *mail)
+{
+    weft_list *node;
+    while ((node = weft_list_shift(mail)))
+        weft_post_unref(CONTAINER_OF(node, struct weft_mail, link)->post);
+}
+
+void weft_hub_end(weft_rooms *rooms)
+{
+    weft_hub *hub = weft_here->hubs;
+    while (hub && hub->rooms != rooms)
+        hub = hub->next;
+    if (!hub || hub->member_count > 0 || hub->is_posted)
+        return;
+    end_batch(hub);
+    drop_mail(&hub->at_hand);
+    drop_mail(&hub->mail);
+    free_gone_rooms(hub);
+    free_hub(hub);
+}
+
 static void deliver(weft_callback *callback)
 {
     weft_hub *hub = CONTAINER_OF(callback, weft_hub, deliver);

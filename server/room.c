@@ -13,7 +13,14 @@
 #include "server/app.h"
 #include "server/rooms.h"
 
-enum { EMPTY_DEFAULT = 1000, ROOMS_DEFAULT = 100000, TRY_AGAIN_LATER = 1013, POLICY = 1008 };
+enum {
+    EMPTY_DEFAULT = 1000,
+    ROOMS_DEFAULT = 100000,
+    HISTORY_SIZE_DEFAULT = 64 * 1024,
+    HISTORY_BUDGET_DEFAULT = 64 * 1024 * 1024,
+    TRY_AGAIN_LATER = 1013,
+    POLICY = 1008,
+};
 
 static const weft_duration DEBOUNCE = 500 * WEFT_MILLISECOND;
 
@@ -28,7 +35,9 @@ static bool fill_in(weft_rooms_options *ret, const weft_rooms_options *given)
     if (ret->slow_code == 0)
         ret->slow_code = TRY_AGAIN_LATER;
     if (ret->history_size == 0)
-        ret->history_size = WEFT_HISTORY_SIZE_MOST;
+        ret->history_size = HISTORY_SIZE_DEFAULT;
+    if (ret->history_budget == 0)
+        ret->history_budget = HISTORY_BUDGET_DEFAULT;
     if (ret->empty_most == 0)
         ret->empty_most = EMPTY_DEFAULT;
     if (ret->rooms_most == 0)
@@ -70,6 +79,8 @@ void weft_rooms_free(weft_rooms *rooms)
     if (!rooms)
         return;
     IS_A(rooms, WEFT_ROOMS_MAGIC);
+    if (weft_here)
+        weft_hub_end(rooms);
     CHECK(atomic_load(&rooms->hub_count) == 0);
     rooms->options.empty_most = 0;
     while (!weft_list_is_empty(&rooms->empty))

@@ -43,7 +43,7 @@ enum {
     WEFT_HISTORY_SIZE_MOST = 512 * 1024,
     WEFT_MAIL_MOST = 10000,                 /* messages that wait for a hub, */
     WEFT_MAIL_SIZE_MOST = 16 * 1024 * 1024, /* and their bytes */
-    WEFT_ENCODED_MOST = 4,                  /* encodings of one post, at a time */
+    WEFT_ENCODED_MOST = 12,                 /* encodings of one post: more than there are kinds of members */
     WEFT_BATCH_MOST = 32,                   /* posts that are delivered together */
     WEFT_POSITION_SIZE = 40,                /* of a position as text, with its NUL */
 };
@@ -209,6 +209,9 @@ int weft_hub_give(weft_member *member, const weft_post *post);
 
 /* The member leaves, on its thread. */
 void weft_hub_leave(weft_member *member);
+
+/* The set is to be freed: frees its hub here, if that has no members and only waits for its last turn. */
+void weft_hub_end(weft_rooms *rooms);
 
 /* With the lock held, from any thread: has the hub announce the topic, after the debounce. */
 void weft_hub_announce(weft_hub *hub, weft_topic *topic);

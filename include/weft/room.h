@@ -64,15 +64,17 @@ enum weft_slow {
 typedef struct weft_rooms_options {
     size_t struct_size;
     enum weft_slow slow;
-    int slow_code;          /* the close code: 1013, the default, or 1008 */
-    int history;            /* the latest messages of each room that are kept, at most 500; 0 for none */
-    size_t history_size;    /* and their bytes (default and most: 512 KiB) */
-    int empty_most;         /* rooms without members that are kept for their history (1,000); the oldest goes first */
-    int rooms_most;         /* rooms that have members (100,000) */
-    bool positions;         /* a message that is a JSON object goes out with a first member more: "at", its position */
-    bool greets;            /* the first message to each member is the notice "hello" */
-    bool presence;          /* joins and leaves are told to all, by the members' names */
-    bool tells_dropped;     /* a member that has missed messages is told how many, when it reads on */
+    int slow_code;       /* the close code: 1013, the default, or 1008 */
+    int history;         /* the latest messages of each room that are kept, at most 500; 0 for none */
+    size_t history_size; /* and their bytes (64 KiB; at most 512 KiB) */
+    size_t
+        history_budget; /* bytes of all rooms' histories (64 MiB): past it empty rooms go, and who sends forgets its oldest */
+    int empty_most;     /* rooms without members that are kept for their history (1,000); the oldest goes first */
+    int rooms_most;     /* rooms that have members (100,000) */
+    bool positions;     /* a message that is a JSON object goes out with a first member more: "at", its position */
+    bool greets;        /* the first message to each member is the notice "hello" */
+    bool presence;      /* joins and leaves are told to all, by the members' names */
+    bool tells_dropped; /* a member that has missed messages is told how many, when it reads on */
     weft_duration debounce; /* of presence: who is back within it has not left (500 ms) */
 } weft_rooms_options;
 

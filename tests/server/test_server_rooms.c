@@ -34,6 +34,27 @@ static void check_nothing_is_left(weft_rooms *rooms)
     weft_rooms_free(rooms);
 }
 
+/* Members of six kinds, one beside the other: each message is still encoded once for each kind. */
+static int test_many_kinds(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter all[12];
+    const unsigned kinds[] = { 2, 3, 4, 5, 0, 6 };
+    for (int i = 0; i < 12; i++) {
+        WEFT_CHECK(sitter_open(&all[i], 1000, kinds[i % 6]) == 0);
+        WEFT_CHECK(sitter_join(&all[i], rooms, "a") == 0);
+    }
+    sitter_encodes = 0;
+    WEFT_CHECK(sitter_say(&all[0], "one") == 0);
+    settle();
+    for (int i = 0; i < 12; i++)
+        WEFT_CHECK(sitter_has(&all[i], "one;"));
+    WEFT_CHECK(sitter_encodes == 1); /* of kind 0 */
+    close_all(all, 12);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
 static int test_everybody_gets_it(void)
 {
     weft_rooms *rooms = weft_rooms_new(NULL, 0);
@@ -254,6 +275,44 @@ static int test_empty_rooms_are_bounded(void)
     sitter_close(&one);
     WEFT_CHECK(!weft_rooms_new(NULL, .history = 501) && !weft_rooms_new(NULL, .slow_code = 1000));
     check_nothing_is_left(rooms);
+    return 0;
+}
+
+static int test_the_budget_of_all_histories(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .history = 100, .history_budget = 1000);
+    char data[100];
+    memset(data, 'x', sizeof data);
+    const weft_message msg = { data, sizeof data, true };
+    for (int i = 0; i < 5; i++)
+        for (int n = 0; n < 3; n++) {
+            char name[16];
+            snprintf(name, sizeof name, "room %d", i);
+            WEFT_CHECK(weft_room_publish(rooms, name, &msg) == 0);
+        }
+    WEFT_CHECK(weft_rooms_stats(rooms).kept == 9 && rooms->topics.count == 3); /* the two oldest rooms have gone */
+    for (int n = 0; n < 20; n++)
+        WEFT_CHECK(weft_room_publish(rooms, "room 4", &msg) == 0);
+    WEFT_CHECK(weft_rooms_stats(rooms).kept == 10 && weft_rooms_stats(rooms).kept_bytes == 1000 && rooms->topics.count == 1);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+/* A set is freed in the same turn in which its last member left, and with mail still to be delivered. */
+static int test_freed_at_once(void)
+{
+    for (int yields = 0; yields < 3; yields++) {
+        weft_rooms *rooms = weft_rooms_new(NULL, .history = 3, .presence = true);
+        sitter one;
+        WEFT_CHECK(sitter_open(&one, 1000, 0) == 0 && sitter_join(&one, rooms, "r", .name = "Ann") == 0);
+        WEFT_CHECK(sitter_say(&one, "unheard") == 0);
+        for (int i = 0; i < yields; i++)
+            WEFT_CHECK(weft_yield() == 0);
+        weft_subscriber_close(&one.subscriber);
+        weft_rooms_free(rooms);
+        sitter_close(&one);
+        WEFT_CHECK(!weft_loop_here()->hubs);
+    }
     return 0;
 }
 
@@ -497,12 +556,15 @@ static int test_memory_runs_out(void)
 
 static const weft_test tests[] = {
     { .name = "everybody gets it, encoded once", .body = test_everybody_gets_it },
+    { .name = "many kinds of members", .body = test_many_kinds },
     { .name = "some of them get it", .body = test_some_of_them },
     { .name = "slow: drop the oldest, and tell", .body = test_drop_oldest },
     { .name = "slow: keep the latest of each key", .body = test_keep_latest },
     { .name = "slow: disconnect", .body = test_disconnect },
     { .name = "history, resume and gaps", .body = test_history },
     { .name = "empty rooms are bounded", .body = test_empty_rooms_are_bounded },
+    { .name = "the budget of all histories", .body = test_the_budget_of_all_histories },
+    { .name = "a set that is freed at once", .body = test_freed_at_once },
     { .name = "positions in JSON", .body = test_positions },
     { .name = "presence, debounced", .body = test_presence },
     { .name = "a crowd is present", .body = test_a_crowd_is_present },
