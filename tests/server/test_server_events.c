@@ -172,6 +172,46 @@ static int heart_beats(void)
     return finish(server);
 }
 
+/* To HEAD there is nothing but the head, however long it takes. */
+static int nothing_for_head(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 4096));
+    client_send(&c, TEXT("HEAD /quiet HTTP/1.1\r\nHost: a\r\n\r\n" GET("/")));
+    WEFT_CHECK(weft_sleep(20 * SECOND) == 0);
+    CHECK_GOT(&c, CHUNKED FRONT);
+    client_close(&c, false);
+    return finish(server);
+}
+
+/* One that does not read has much to come when the server stops: of that only what has begun to leave is kept. */
+static int stopping_copies_little(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 1000));
+    client_send(&c, TEXT(GET("/news")));
+    settle();
+    client_stop(&c);
+    char data[10000];
+    memset(data, 'y', sizeof data);
+    const weft_message msg = { data, sizeof data, true };
+    for (int i = 0; i < 90; i++) {
+        WEFT_CHECK(weft_room_publish(news_rooms, "news", &msg) == 0);
+        settle();
+    }
+    WEFT_CHECK(weft_rooms_stats(news_rooms).members == 1);
+    weft_server_drain(server);
+    settle();
+    WEFT_CHECK(c.connection->transport.queued > 0 && c.connection->transport.queued < 20000);
+    client_read(&c);
+    settle();
+    WEFT_CHECK(strstr(c.got, "\r\nretry: ") && strcmp(c.got + c.got_size - 9, "\n\n\r\n" LAST) == 0);
+    client_close(&c, false);
+    return finish(server);
+}
+
 static int a_slow_client(void)
 {
     weft_server *server = begin();
@@ -433,9 +473,11 @@ static int waits_are_cancelled(void)
 }
 
 static const weft_test tests[] = {
-    TEST(events_in_chunks), TEST(other_framings),  TEST(heart_beats),      TEST(a_slow_client),
-    TEST(a_stuck_client),   TEST(no_false_end),    TEST(stopping),         TEST(in_a_room),
-    TEST(long_polling),     TEST(one_never_reads), PLAIN(memory_runs_out), PLAIN(waits_are_cancelled),
+    TEST(events_in_chunks), TEST(other_framings),         TEST(heart_beats),
+    TEST(nothing_for_head), TEST(stopping_copies_little), TEST(a_slow_client),
+    TEST(a_stuck_client),   TEST(no_false_end),           TEST(stopping),
+    TEST(in_a_room),        TEST(long_polling),           TEST(one_never_reads),
+    PLAIN(memory_runs_out), PLAIN(waits_are_cancelled),
 };
 
 int main(int argc, char **argv)
