@@ -118,7 +118,7 @@ def servers(demo, directory, peers):
         def nginx(port):
             config = NGINX_CONFIG.format(dir=directory, port=port).replace(
                 "backlog=4096;", "ssl backlog=4096; ssl_certificate %s; ssl_certificate_key %s; ssl_session_tickets on;"
-                " ssl_session_cache none;" % (cert, key))
+                " ssl_session_cache none; ssl_protocols TLSv1.2 TLSv1.3;" % (cert, key))
             pathlib.Path(directory, "nginx.conf").write_text(config)
             return ["nginx", "-p", directory, "-c", directory + "/nginx.conf"]
         yield one("nginx", nginx)
