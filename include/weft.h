@@ -37,7 +37,9 @@
 #include <weft/stream.h>
 #include <weft/task.h>
 #include <weft/time.h>
+#include <weft/tls.h>
 #include <weft/watch.h>
+#include <weft/worker.h>
 #include <weft/ws.h>
 
 #endif

@@ -13,6 +13,8 @@
 #include "server/rooms.h"
 #include "server/routes.h"
 #include "server/server.h"
+#include "server/tls.h"
+#include "server/workers.h"
 
 enum { ACCESS_LOG_BUFFER_MIN = 16 * 1024, ACCESS_LOG_BUFFER_MAX = 1024 * 1024 * 1024 };
 
@@ -54,6 +56,7 @@ static void set_defaults(struct weft_settings *s)
         .cancel = 5 * WEFT_SECOND,
         .cleanup = WEFT_CLEANUP_TIME,
         .log_level = WEFT_LOG_INFO,
+        .workers = 1,
         .access_log_buffer = 1024 * 1024,
     };
     s->max_connections = default_connections();
@@ -91,6 +94,7 @@ static void dispose(weft_app *app)
     weft_routes_free(app);
     free_listen(app);
     weft_mem_free(app->access_log);
+    weft_app_tls_free(app->tls);
     weft_mem_free(app->trusted);
     pthread_mutex_destroy(&app->lock);
     app->magic = 0;
@@ -183,6 +187,14 @@ static int bad_option(const char *name)
     if (o.option != 0)                                                                                                         \
         s.option = o.option;
 
+void weft_app_hooks_with(weft_app *app, const weft_app_hook_options *given)
+{
+    IS_A(app, WEFT_APP_MAGIC);
+    CHECK(!app->server);
+    app->hooks = (weft_app_hook_options){ 0 };
+    memcpy(&app->hooks, given, given->struct_size < sizeof app->hooks ? given->struct_size : sizeof app->hooks);
+}
+
 int weft_app_configure(weft_app *app, const weft_app_options *given)
 {
     weft_app_options o = { 0 };
@@ -214,6 +226,10 @@ int weft_app_configure(weft_app *app, const weft_app_options *given)
     s.debug = s.debug || o.debug;
     if (o.log_format != WEFT_LOG_TEXT)
         s.log_format = o.log_format;
+    if (o.workers < WEFT_WORKERS_AUTO || o.workers > WEFT_WORKERS_MAX)
+        return bad_option("workers");
+    if (o.workers != 0)
+        s.workers = o.workers == WEFT_WORKERS_AUTO ? weft_workers_auto() : o.workers;
     app->settings = s;
     if (o.access_log && *o.access_log && set_access_log(app, o.access_log) < 0)
         return -ENOMEM;

@@ -5,8 +5,10 @@
 #define WEFT_SERVER_APP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <weft/app.h>
+#include <weft/worker.h>
 
 #include "lib/base/list.h"
 #include "lib/http/chunked.h"
@@ -44,6 +46,7 @@ struct weft_settings {
     enum weft_access_log_format access_log_format;
     size_t access_log_buffer;
     bool debug;
+    int workers;
 };
 
 /* A group of routes. It and its texts are one allocation. */
@@ -65,6 +68,7 @@ struct weft_route_table {
 };
 
 struct weft_server;
+struct weft_app_tls;
 
 struct weft_app {
     unsigned magic;
@@ -77,7 +81,10 @@ struct weft_app {
     char *access_log;             /* NULL: none */
     struct weft_network *trusted; /* to send PROXY headers: none are expected if there are none */
     size_t trusted_count;
-    int problem_count; /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
+    struct weft_app_tls *tls; /* NULL: plain HTTP only */
+    weft_app_hook_options hooks;
+    atomic_size_t open; /* connections of all its servers */
+    int problem_count;  /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
     pthread_mutex_t lock;                     /* over what follows */
@@ -85,6 +92,7 @@ struct weft_app {
     struct weft_server_counts counts;         /* and what those that are closed have counted */
     struct weft_rooms *rooms, *default_rooms; /* all sets; the one that is made when no other is asked for */
     struct weft_server *server;               /* while it serves */
+    struct weft_workers *workers;             /* but the first; NULL: none. Of the first worker's loop */
     int holds;                                /* servers that use it */
     bool is_freed;                            /* weft_app_free was called: the last hold frees it */
 };

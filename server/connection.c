@@ -13,6 +13,7 @@
 #include "server/access_log.h"
 #include "server/events.h"
 #include "server/request.h"
+#include "server/tls.h"
 
 /* ---- states ---- */
 
@@ -245,6 +246,11 @@ static weft_request *begin_request(weft_connection *c, size_t head_size)
     if (UNLIKELY(c->requests_left > 0) && --c->requests_left == 0) {
         weft_connection_end_by(c, WEFT_LIMIT_KEEP_ALIVE_REQUESTS);
         c->must_close = true;
+    }
+    if (UNLIKELY(c->is_redirected)) {
+        weft_tls_redirect(req);
+        after_reply(c, req);
+        return NULL;
     }
     status = weft_request_route(req);
     if (status == 0)
@@ -547,6 +553,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_init(&c->writing);
     weft_callback_init(&c->again, serve_again);
     server->connection_count++;
+    atomic_fetch_add_explicit(&server->app->open, 1, memory_order_relaxed);
     return c;
 }
 

@@ -68,6 +68,7 @@ typedef struct weft_connection {
     bool is_broken : 1;        /* nothing can be sent any more */
     bool must_close : 1;       /* after the present reply */
     bool has_served : 1;       /* at least one request */
+    bool is_redirected : 1;    /* from a WEFT_DOOR_REDIRECT: each request is sent to HTTPS */
     bool is_detached : 1;      /* an upgrade uses it */
     bool awaits_proxy : 1;     /* a PROXY header must come first */
     uint16_t requests_left;    /* of the limit, if there is one */

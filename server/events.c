@@ -236,6 +236,8 @@ void weft_events_stop(weft_request *req)
     weft_loop *loop = req->connection->server->loop;
     events->has_stopped = true;
     weft_subscriber_leave(&events->subscriber);
+    if (events->outbox.size > WEFT_OUTBOX_SIZE_HIGH)
+        weft_outbox_drop_waiting(&events->outbox); /* at the end it would be copied: too much, for who comes back for it */
     uint64_t spread = weft_random_below(&loop->random, RETRY_SPREAD);
     const struct event hint = { .retry = (weft_duration)(RETRY_LEAST + spread) * WEFT_MILLISECOND };
     weft_shared *buf = events->is_head ? NULL : encode(events->is_chunked, &hint, NULL);
@@ -299,9 +301,10 @@ int weft_events_begin(weft_request *req)
     if (weft_request_gone(req))
         return WEFT_EGONE;
     weft_loop *loop = c->server->loop;
-    weft_timer_set(&loop->wheel, &events->beat, weft_tick_of(weft_clock_add(weft_loop_now(loop), BEAT)));
     if (events->is_head)
         weft_subscriber_leave(&events->subscriber);
+    else
+        weft_timer_set(&loop->wheel, &events->beat, weft_tick_of(weft_clock_add(weft_loop_now(loop), BEAT)));
     if (c->server->stop_stage >= WEFT_DRAINING)
         weft_events_stop(req);
     return 0;
@@ -335,7 +338,7 @@ static int park(weft_request *req, const char *what)
     weft_wait wait = WEFT_WAIT(what, events, withdraw);
     events->wait = &wait;
     int rc = weft_wait_park(&wait);
-    return rc == WEFT_ECANCELED && weft_request_gone(req) ? WEFT_EGONE : rc;
+    return (rc == WEFT_ECANCELED || rc == 0) && weft_request_gone(req) ? WEFT_EGONE : rc;
 }
 
 static bool is_one_line(const char *text)
@@ -375,6 +378,8 @@ int weft_events_send_(weft_request *req, const weft_sse *event)
 int weft_events_wait(weft_request *req)
 {
     int rc = check(req, "events wait");
+    if (rc == 0 && req->events->is_head)
+        return 0;
     while (rc == 0)
         rc = park(req, "events wait");
     return rc;

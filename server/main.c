@@ -10,14 +10,22 @@
 
 #include "lib/net/address.h"
 #include "server/app.h"
+#include "server/door.h"
 #include "server/routes.h"
+#include "server/tls.h"
+#include "server/workers.h"
 
 enum { STATUS_CANNOT = 1, STATUS_BAD_USE = 2, NAME_SIZE = 32 };
 
-enum { FLAG_MAX = 16 };
+enum { DAY = 24 * 60 * 60, HSTS_MAX = 10 * 366 * DAY }; /* seconds */
+
+enum { FLAG_MAX = 32, TLS_MAX = 16 };
 
 struct settings {
     weft_app_options options;
+    weft_tls_options tls;
+    weft_tls_certificate certificates[TLS_MAX]; /* the n-th flag of each kind belongs to the n-th */
+    size_t key_count, ocsp_count;
     const char *listen[WEFT_LISTEN_MAX];
     char port_address[16];
     bool given[FLAG_MAX]; /* as a flag, so the environment does not count */
@@ -40,7 +48,8 @@ static bool parse_number(const char *text, long least, long most, long *ret_numb
 static bool add_listen(struct settings *s, const char *address)
 {
     weft_address parsed;
-    if (s->options.listen_count == WEFT_LISTEN_MAX || weft_address_parse(&parsed, address) < 0)
+    enum weft_door_kind kind;
+    if (s->options.listen_count == WEFT_LISTEN_MAX || weft_address_parse(&parsed, weft_door_address(address, false, &kind)) < 0)
         return false;
     s->listen[s->options.listen_count++] = address;
     return true;
@@ -61,12 +70,12 @@ static bool apply_port(struct settings *s, const char *value)
 }
 
 /* 0 in an option is the default: "at once" is a millisecond. */
-static bool parse_seconds(const char *text, weft_duration *ret_duration)
+static bool parse_seconds(const char *text, double most, weft_duration *ret_duration)
 {
     char *end;
     errno = 0;
     double seconds = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
-    if (seconds < 0 || *end || errno || seconds > 86400)
+    if (seconds < 0 || *end || errno || seconds > most)
         return false;
     weft_duration d = (weft_duration)(seconds * (double)WEFT_SECOND);
     *ret_duration = d > 0 ? d : WEFT_MILLISECOND;
@@ -75,12 +84,12 @@ static bool parse_seconds(const char *text, weft_duration *ret_duration)
 
 static bool apply_announce(struct settings *s, const char *value)
 {
-    return parse_seconds(value, &s->options.announce);
+    return parse_seconds(value, DAY, &s->options.announce);
 }
 
 static bool apply_drain(struct settings *s, const char *value)
 {
-    return parse_seconds(value, &s->options.drain);
+    return parse_seconds(value, DAY, &s->options.drain);
 }
 
 static bool apply_level(struct settings *s, const char *value)
@@ -134,13 +143,76 @@ static bool apply_access_log_format(struct settings *s, const char *value)
     return false;
 }
 
+static bool apply_workers(struct settings *s, const char *value)
+{
+    long count = WEFT_WORKERS_AUTO;
+    if (strcmp(value, "auto") != 0 && !parse_number(value, 1, WEFT_WORKERS_MAX, &count))
+        return false;
+    s->options.workers = (int)count;
+    return true;
+}
+
+static bool apply_tls_cert(struct settings *s, const char *value)
+{
+    if (s->tls.certificate_count == TLS_MAX)
+        return false;
+    s->certificates[s->tls.certificate_count++].cert_file = value;
+    return *value != '\0';
+}
+
+static bool apply_tls_key(struct settings *s, const char *value)
+{
+    if (s->key_count == TLS_MAX)
+        return false;
+    s->certificates[s->key_count++].key_file = value;
+    return *value != '\0';
+}
+
+static bool apply_tls_ocsp(struct settings *s, const char *value)
+{
+    if (s->ocsp_count == TLS_MAX)
+        return false;
+    s->certificates[s->ocsp_count++].ocsp_file = value;
+    return *value != '\0';
+}
+
+static bool apply_tls_self_signed(struct settings *s, const char *value)
+{
+    s->tls.self_signed = *value == '1';
+    return strcmp(value, "1") == 0 || strcmp(value, "0") == 0;
+}
+
+static bool apply_tls_client_ca(struct settings *s, const char *value)
+{
+    s->tls.client_ca_file = value;
+    if (s->tls.client_auth == WEFT_TLS_NO_CLIENT_CERTIFICATE)
+        s->tls.client_auth = WEFT_TLS_CLIENT_CERTIFICATE_REQUIRED;
+    return *value != '\0';
+}
+
+static bool apply_tls_client_optional(struct settings *s, const char *value)
+{
+    if (*value == '1')
+        s->tls.client_auth = WEFT_TLS_CLIENT_CERTIFICATE_OPTIONAL;
+    return strcmp(value, "1") == 0 || strcmp(value, "0") == 0;
+}
+
+static bool apply_hsts(struct settings *s, const char *value)
+{
+    return parse_seconds(value, HSTS_MAX, &s->tls.hsts);
+}
+
 static const struct flag {
     const char *name, *variable, *value, *help;
     apply_fn *apply;
 } flags[] = {
     { "--listen", "WEFT_LISTEN", "ADDR:PORT",
-      "listen there; may be repeated: 127.0.0.1:8080, [::1]:8080, :8080 (everywhere), unix:PATH", apply_listen },
+      "listen there; may be repeated: 127.0.0.1:8080, [::1]:8080, :8080 (everywhere), unix:PATH;\n"
+      "                         by TLS if there is a certificate; http://ADDR:PORT: without; redirect://ADDR:PORT: lead to it",
+      apply_listen },
     { "--port", "WEFT_PORT", "N", "listen on this port everywhere (8080; 0: any free one)", apply_port },
+    { "--workers", "WEFT_WORKERS", "N", "serve with so many threads; auto: as many as there are processors (1)",
+      apply_workers },
     { "--announce", "WEFT_ANNOUNCE", "SECONDS", "when stopping, say so on /readyz for so long before the door is closed (0)",
       apply_announce },
     { "--drain", "WEFT_DRAIN", "SECONDS", "when stopping, let requests in flight take so long (15)", apply_drain },
@@ -149,6 +221,17 @@ static const struct flag {
     { "--access-log", "WEFT_ACCESS_LOG", "FILE", "append a record of each request to it (-: standard output)",
       apply_access_log },
     { "--access-log-format", "WEFT_ACCESS_LOG_FORMAT", "NAME", "common, combined or json (common)", apply_access_log_format },
+    { "--tls-cert", "WEFT_TLS_CERT", "FILE",
+      "speak TLS, with this certificate and its issuers (PEM); may be repeated, each with its key", apply_tls_cert },
+    { "--tls-key", "WEFT_TLS_KEY", "FILE", "the certificate's key (PEM, no passphrase)", apply_tls_key },
+    { "--tls-ocsp", "WEFT_TLS_OCSP", "FILE", "an OCSP response (DER) to staple to the certificate", apply_tls_ocsp },
+    { "--tls-client-ca", "WEFT_TLS_CLIENT_CA", "FILE", "clients need a certificate that one of these (PEM) has signed",
+      apply_tls_client_ca },
+    { "--tls-client-optional", "WEFT_TLS_CLIENT_OPTIONAL", NULL, "clients may show one; handlers decide",
+      apply_tls_client_optional },
+    { "--tls-self-signed", "WEFT_TLS_SELF_SIGNED", NULL, "for development: speak TLS, with a certificate made in memory",
+      apply_tls_self_signed },
+    { "--hsts", "WEFT_HSTS", "SECONDS", "tell browsers to use TLS alone for so long", apply_hsts },
     { "--proxy-protocol", "WEFT_PROXY_PROTOCOL", "NETWORKS",
       "connections come from balancers there (10.0.0.0/8,::1,unix) and begin with a PROXY header", apply_proxy_protocol },
     { "--debug", "WEFT_DEBUG", NULL, "debug mode: report mistakes, log more", apply_debug },
@@ -181,7 +264,8 @@ static void print_help(const char *program)
     }
     printf("  %-22s print the routes, in the order in which they are tried, and exit\n", "--routes");
     printf("  %-22s this text\n  %-22s the version of Weft\n\nSIGTERM and SIGINT stop it: requests in flight finish; a second "
-           "one cancels them, a third exits\nat once. SIGQUIT lists the tasks. SIGHUP opens the access log anew.\n",
+           "one cancels them, a third exits\nat once. SIGQUIT lists the tasks. SIGHUP opens the access log anew, and "
+           "reads\ncertificates again.\n",
            "--help", "--version");
 }
 
@@ -283,6 +367,22 @@ static void block_requests_to_stop(void)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
+/* What the flags say of TLS goes in the place of what the program has said. */
+static int set_tls(weft_app *app, struct settings *s, const char *program)
+{
+    weft_tls_options *o = &s->tls;
+    if (s->key_count != o->certificate_count || s->ocsp_count > o->certificate_count)
+        return complain(program, "each --tls-cert needs its --tls-key, and each --tls-ocsp its certificate");
+    bool is_wanted = o->certificate_count > 0 || o->self_signed;
+    if (!is_wanted && (o->client_auth != WEFT_TLS_NO_CLIENT_CERTIFICATE || o->hsts > 0))
+        return complain(program, "--tls-client-ca, --tls-client-optional and --hsts are for TLS: there is no certificate");
+    if (o->client_auth != WEFT_TLS_NO_CLIENT_CERTIFICATE && !o->client_ca_file)
+        return complain(program, "--tls-client-optional needs --tls-client-ca");
+    o->struct_size = sizeof *o;
+    o->certificates = s->certificates;
+    return is_wanted && weft_app_tls_with(app, o) < 0 ? STATUS_CANNOT : 0;
+}
+
 static int run(weft_app *app, int argc, char **argv)
 {
     struct settings s = { .options = { .struct_size = sizeof(weft_app_options) } };
@@ -297,6 +397,9 @@ static int run(weft_app *app, int argc, char **argv)
         return rc;
     if (weft_app_configure(app, &s.options) < 0)
         return STATUS_CANNOT;
+    rc = set_tls(app, &s, argv[0]);
+    if (rc != 0)
+        return rc;
     block_requests_to_stop();
     rc = weft_app_serve(app);
     return rc < 0 ? STATUS_CANNOT : rc;

@@ -15,6 +15,7 @@
 #include "lib/http/field.h"
 #include "lib/json/json.h"
 #include "server/reply.h"
+#include "server/tls.h"
 
 #define TYPE(literal)                                                                                                          \
     {                                                                                                                          \
@@ -97,7 +98,9 @@ static char *put_framing(char *at, const struct head *h)
 
 static void write_head(weft_connection *c, const struct head *h)
 {
-    size_t room = HEAD_ROOM + h->type.size + (h->fields ? h->fields->size : 0);
+    const struct weft_app_tls *tls = c->server->app->tls;
+    size_t hsts_size = UNLIKELY(tls) && tls->hsts_size > 0 && weft_tls_is(&c->transport) ? tls->hsts_size : 0;
+    size_t room = HEAD_ROOM + h->type.size + (h->fields ? h->fields->size : 0) + hsts_size;
     char *start = weft_output_room(c, room), *at = put_status(start, h->status);
     at = put(at, weft_server_date(c->server), WEFT_DATE_LINE);
     if (h->type.data && !has_no_body(h->status)) {
@@ -107,6 +110,8 @@ static void write_head(weft_connection *c, const struct head *h)
     }
     at = put_framing(at, h);
     at = put_connection(at, c, h->version_minor);
+    if (hsts_size > 0)
+        at = put(at, tls->hsts, hsts_size);
     for (const struct weft_reply_field *field = h->fields ? h->fields->first : NULL; field; field = field->next)
         at = put(at, field->line, field->size);
     at = PUT(at, "\r\n");

@@ -43,7 +43,7 @@ enum {
     WEFT_HISTORY_SIZE_MOST = 512 * 1024,
     WEFT_MAIL_MOST = 10000,                 /* messages that wait for a hub, */
     WEFT_MAIL_SIZE_MOST = 16 * 1024 * 1024, /* and their bytes */
-    WEFT_ENCODED_MOST = 4,                  /* encodings of one post, at a time */
+    WEFT_ENCODED_MOST = 12,                 /* encodings of one post: more than there are kinds of members */
     WEFT_BATCH_MOST = 32,                   /* posts that are delivered together */
     WEFT_POSITION_SIZE = 40,                /* of a position as text, with its NUL */
 };

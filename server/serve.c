@@ -22,6 +22,9 @@
 #include "server/access_log.h"
 #include "server/connection.h"
 #include "server/notify.h"
+#include "server/serve.h"
+#include "server/tls.h"
+#include "server/workers.h"
 
 /* Accepting goes on for so long once new connections are turned away: what the kernel has begun, it completes. Of 85 stops
  * under load none lost a connection then, of 140 that closed at once 44 were lost. */
@@ -41,7 +44,8 @@ static int open_listeners(weft_server *server)
         const char *address = app->listen_count ? app->listen[i] : otherwise[i];
         int rc = weft_server_listen(server, address);
         if (rc < 0) {
-            weft_log(WEFT_LOG_ERROR, "cannot listen on %s: %s", address, weft_strerror(rc));
+            weft_log(WEFT_LOG_ERROR, "cannot listen on %s: %s", address,
+                     rc == WEFT_ECERTIFICATE ? "there is no certificate" : weft_strerror(rc));
             return rc;
         }
     }
@@ -51,18 +55,27 @@ static int open_listeners(weft_server *server)
 /* Once signals are heeded: who reads this may send one. */
 static void say_where(const weft_server *server)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
-        char url[160];
-        weft_log(WEFT_LOG_INFO, "listening on %s", weft_listener_url(server->listeners[i], url, sizeof url));
+    for (size_t i = 0; i < server->door_count; i++) {
+        char url[WEFT_DOOR_URL_MAX];
+        weft_log(WEFT_LOG_INFO, "listening on %s", weft_door_url(&server->doors[i], url));
     }
 }
 
 /* ---- how others reach the server ---- */
 
+struct hangup {
+    weft_app *app;
+    weft_access_writer *log_writer; /* of a file; or NULL */
+};
+
 /* On the supervisor's thread. */
 static void on_hangup(void *context)
 {
-    weft_access_writer_reopen(context);
+    const struct hangup *hangup = context;
+    if (hangup->log_writer)
+        weft_access_writer_reopen(hangup->log_writer);
+    if (hangup->app->tls)
+        weft_tls_refresh(hangup->app, true);
 }
 
 static void publish(weft_app *app, weft_server *server)
@@ -77,8 +90,20 @@ static void publish(weft_app *app, weft_server *server)
 static void on_stop(void *context, int count)
 {
     weft_app *app = context;
-    if (app->server)
-        weft_server_stop(app->server, count == 1 ? WEFT_ANNOUNCING : WEFT_CANCELLING);
+    enum weft_stop_stage stage = count == 1 ? WEFT_ANNOUNCING : WEFT_CANCELLING;
+    if (!app->server)
+        return;
+    weft_server_stop(app->server, stage);
+    weft_workers_stop(app->workers, stage);
+}
+
+/* On the supervisor's thread. */
+static void on_list(void *context)
+{
+    weft_app *app = context;
+    pthread_mutex_lock(&app->lock);
+    weft_workers_list(app->workers);
+    pthread_mutex_unlock(&app->lock);
 }
 
 /* ---- the steps of a stop ---- */
@@ -97,7 +122,7 @@ static void announce(weft_server *server)
 static void close_door(weft_server *server)
 {
     uint64_t before = server->counts.accepted;
-    weft_server_bar(server);
+    weft_workers_bar(server->app); /* all, before the first of them is closed */
     weft_server_drain(server);
     weft_duration until = weft_clock_add(weft_now(), DOOR_TIME);
     for (weft_duration now; (now = weft_now()) < until;) /* a second request to stop ends one wait only */
@@ -140,9 +165,8 @@ static void cancel(weft_server *server)
         cut(server);
 }
 
-static int report(const weft_server *server, weft_duration took)
+static int report(weft_app *app, const struct weft_server_counts *n, weft_duration took)
 {
-    const struct weft_server_counts *n = &server->counts;
     char sockets[64] = "";
     if (n->websockets > 0)
         snprintf(sockets, sizeof sockets, ", %llu WebSockets closed", (unsigned long long)n->websockets);
@@ -152,18 +176,30 @@ static int report(const weft_server *server, weft_duration took)
         "cut, %.2f s%s",
         (unsigned long long)n->replies, (unsigned long long)n->accepted, (unsigned long long)n->drained,
         (unsigned long long)n->cancelled, (unsigned long long)n->cut, seconds(took), sockets);
+    weft_tls_report(app);
     return n->cancelled || n->cut ? WEFT_EXIT_CUT : 0;
 }
 
-static int stop(weft_server *server)
+void weft_serve_out(weft_server *server)
 {
-    weft_duration began = weft_now();
-    announce(server);
     close_door(server);
     drain(server);
     if (server->connection_count > 0)
         cancel(server);
-    return report(server, weft_now() - began);
+    weft_tls_count(server->app);
+}
+
+static int stop(weft_server *server)
+{
+    weft_workers *workers = server->app->workers;
+    weft_duration began = weft_now();
+    announce(server);
+    weft_workers_stop(workers, WEFT_DRAINING);
+    weft_serve_out(server);
+    struct weft_server_counts sum = { 0 };
+    weft_counts_add(&sum, &server->counts);
+    weft_workers_join(workers, &sum);
+    return report(server->app, &sum, weft_now() - began);
 }
 
 /* In debug mode whatever is still alive is a leak. */
@@ -178,44 +214,58 @@ static void list_leaks(const weft_server *server)
     weft_tasks_print(stderr);
 }
 
-static weft_duration stall_limit(const struct weft_settings *s)
+weft_duration weft_serve_stall_limit(const struct weft_settings *s)
 {
     return s->stall_limit > 0 ? s->stall_limit : weft_is_debugging() ? WEFT_STALL_LIMIT_DEBUG : WEFT_STALL_LIMIT;
 }
 
-static int serve_logging(weft_app *app, weft_access_writer *log_writer)
+static int serve_logging(weft_app *app, weft_access_writer *log_writer, void *state)
 {
     const struct weft_settings *s = &app->settings;
     weft_duration hurry = weft_clock_add(s->cancel, s->cleanup);
     weft_supervisor *supervisor = NULL;
     weft_server *server;
+    struct hangup hangup = { app, log_writer && strcmp(app->access_log, "-") != 0 ? log_writer : NULL };
     WEFT_TRY(weft_server_open(&server, app));
-    int rc = 0;
-    if (log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
+    server->worker_state = state;
+    int rc = weft_tls_prepare(app);
+    if (rc == 0 && log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
         rc = -ENOMEM;
     if (rc == 0) /* before anybody can connect: then signals are not taken by their default any more */
         rc = weft_supervisor_start(&supervisor, weft_here,
                                    &(struct weft_supervisor_options){
                                        .limit = weft_clock_add(s->announce, weft_clock_add(s->drain, hurry)),
                                        .hurry_limit = hurry,
-                                       .stall_limit = stall_limit(s),
+                                       .stall_limit = weft_serve_stall_limit(s),
                                        .stop = on_stop,
+                                       .list = on_list,
                                        .context = app,
-                                       .hangup = log_writer && strcmp(app->access_log, "-") != 0 ? on_hangup : NULL,
-                                       .hangup_context = log_writer,
+                                       .hangup = hangup.log_writer || app->tls ? on_hangup : NULL,
+                                       .hangup_context = &hangup,
                                    });
     if (rc == 0)
         rc = open_listeners(server);
     if (rc == 0) {
         server->supervisor = supervisor;
         publish(app, server);
+        rc = weft_workers_start(server, log_writer);
+    }
+    if (rc == 0) {
+        weft_beats_begin(server);
         say_where(server);
         weft_notify("READY=1");
-        weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
+        weft_group background;
+        weft_group_open(&background);
+        if (app->tls && weft_go(&background, weft_tls_watch, app) < 0)
+            weft_log(WEFT_LOG_WARNING, "TLS: changed files will only be seen at SIGHUP: out of memory");
+        if (server->stop_stage == WEFT_SERVING)
+            weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
+        weft_group_cancel(&background);
+        weft_group_join(&background);
         rc = stop(server);
-        publish(app, NULL);
         list_leaks(server);
     }
+    publish(app, NULL);
     weft_access_log *log = server->access_log;
     weft_server_close(server); /* joins the tasks: should one never end, the supervisor ends the process */
     if (supervisor)
@@ -230,9 +280,28 @@ static int serve(void *arg)
     weft_access_writer *log_writer;
     weft_log_set_level(app->settings.log_level);
     weft_log_set_format(app->settings.log_format);
-    WEFT_TRY(weft_access_log_start(&log_writer, app, 1));
-    int rc = serve_logging(app, log_writer);
+    WEFT_TRY(weft_access_log_start(&log_writer, app, (size_t)app->settings.workers));
+    void *state = NULL;
+    int rc = weft_worker_enter(app, &state);
+    if (rc == 0) {
+        rc = serve_logging(app, log_writer, state);
+        weft_worker_leave(app, state);
+    }
     weft_access_log_stop(log_writer);
+    return rc;
+}
+
+static int serve_hooked(void *arg)
+{
+    weft_app *app = arg;
+    int rc = app->hooks.start ? app->hooks.start(app) : 0;
+    if (rc < 0) {
+        weft_log(WEFT_LOG_ERROR, "the app's start failed: %s", weft_strerror(rc));
+        return rc;
+    }
+    rc = serve(app);
+    if (app->hooks.stop)
+        app->hooks.stop(app);
     return rc;
 }
 
@@ -240,7 +309,7 @@ int weft_app_serve(weft_app *app)
 {
     IS_A(app, WEFT_APP_MAGIC);
     return weft_loop_run(&(struct weft_loop_options){ .name = "serve", .debug = app->settings.debug, .has_supervisor = true },
-                         serve, app);
+                         serve_hooked, app);
 }
 
 void weft_app_stop(weft_app *app)
@@ -256,8 +325,8 @@ int weft_app_port(const weft_app *app, size_t n)
     weft_app *locked = (weft_app *)(uintptr_t)app;
     int port = 0;
     pthread_mutex_lock(&locked->lock);
-    if (app->server && n < app->server->listener_count)
-        port = weft_listener_port(app->server->listeners[n]);
+    if (app->server && n < app->server->door_count)
+        port = weft_listener_port(app->server->doors[n].listener);
     pthread_mutex_unlock(&locked->lock);
     return port;
 }

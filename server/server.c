@@ -14,6 +14,8 @@
 #include "server/connection.h"
 #include "server/request.h"
 #include "server/session.h"
+#include "server/tls.h"
+#include "server/workers.h"
 
 enum {
     CONNECTIONS_PER_CHUNK = 64,
@@ -127,22 +129,31 @@ static void pause_accepting(weft_server *server)
     weft_count(&server->counts.limits[WEFT_LIMIT_CONNECTIONS]);
     if (!server->limit_is_said)
         weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
-                 server->connection_count);
+                 atomic_load_explicit(&server->app->open, memory_order_relaxed));
     server->limit_is_said = true;
-    for (size_t i = 0; i < server->listener_count; i++)
-        weft_listener_pause(server->listeners[i]);
+    for (size_t i = 0; i < server->door_count; i++)
+        weft_listener_pause(server->doors[i].listener);
 }
 
-static void on_accepted(void *context, int fd, bool is_tcp)
+static size_t open_in_all(const weft_server *server)
 {
-    weft_server *server = context;
+    return atomic_load_explicit(&server->app->open, memory_order_relaxed);
+}
+
+void weft_server_accepted(void *context, int fd, bool is_tcp)
+{
+    const weft_door *door = context;
+    weft_server *server = door->server;
     weft_connection *c = weft_connection_new(server);
     if (!c) {
         weft_count(&server->counts.unaccepted);
         close(fd);
         return;
     }
-    if (weft_transport_open_fd(&c->transport, server->loop, fd, is_tcp, &weft_connection_events) < 0) {
+    c->is_redirected = door->kind == WEFT_DOOR_REDIRECT;
+    if ((door->kind == WEFT_DOOR_TLS
+             ? weft_tls_open(c, fd, is_tcp)
+             : weft_transport_open_fd(&c->transport, server->loop, fd, is_tcp, &weft_connection_events)) < 0) {
         weft_count(&server->counts.unaccepted);
         close(fd);
         weft_connection_abandon(c);
@@ -152,19 +163,53 @@ static void on_accepted(void *context, int fd, bool is_tcp)
         weft_connection_start_behind_proxy(c, fd);
     else
         weft_connection_start(c);
-    if (server->connection_count >= server->max_connections && server->stop_stage < WEFT_DRAINING)
+    if (open_in_all(server) >= server->max_connections && server->stop_stage < WEFT_DRAINING)
         pause_accepting(server);
+}
+
+void weft_server_resume(weft_server *server)
+{
+    size_t open = open_in_all(server);
+    if (open < server->max_connections - server->max_connections / 4)
+        server->limit_is_said = false; /* not at each that comes and goes at the limit */
+    if (!server->accepts_paused || server->stop_stage >= WEFT_DRAINING || open >= server->max_connections)
+        return;
+    server->accepts_paused = false;
+    for (size_t i = 0; i < server->door_count; i++)
+        weft_listener_resume(server->doors[i].listener);
 }
 
 int weft_server_listen(weft_server *server, const char *address)
 {
-    weft_listener **listener = &server->listeners[server->listener_count];
-    int rc = weft_listener_open(listener, server->loop, address, on_accepted, server);
+    weft_door *door = &server->doors[server->door_count];
+    *door = (weft_door){ .server = server };
+    address = weft_door_address(address, server->app->tls != NULL, &door->kind);
+    if (door->kind != WEFT_DOOR_PLAIN && !server->app->tls)
+        return WEFT_ECERTIFICATE;
+    int rc = (server->app->settings.workers > 1 ? weft_listener_open_shared : weft_listener_open)(
+        &door->listener, server->loop, address, weft_server_accepted, door);
     if (rc < 0)
         return rc;
-    weft_listener_count_shortages(*listener, &server->counts.unaccepted);
-    server->listener_count++;
+    weft_listener_count_shortages(door->listener, &server->counts.unaccepted);
+    server->door_count++;
     return 0;
+}
+
+int weft_server_listen_beside(weft_server *server, const weft_server *first)
+{
+    int rc = 0;
+    for (size_t i = 0; i < first->door_count && rc == 0; i++) {
+        weft_door *door = &server->doors[i];
+        *door = (weft_door){ .server = server, .kind = first->doors[i].kind };
+        rc = weft_listener_open_beside(&door->listener, server->loop, first->doors[i].listener, weft_server_accepted, door);
+        if (rc < 0)
+            break;
+        weft_listener_count_shortages(door->listener, &server->counts.unaccepted);
+        pthread_mutex_lock(&server->app->lock); /* others may look at the doors from now on */
+        server->door_count++;
+        pthread_mutex_unlock(&server->app->lock);
+    }
+    return rc;
 }
 
 /* ---- the task that stops it ---- */
@@ -233,15 +278,10 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     }
     weft_slab_give(&server->connection_slab, c);
     server->connection_count--;
-    if (server->connection_count < server->max_connections - server->max_connections / 4)
-        server->limit_is_said = false; /* not at each that comes and goes at the limit */
+    atomic_fetch_sub_explicit(&server->app->open, 1, memory_order_relaxed);
     if (server->connection_count == 0 && server->stop_wait && server->stop_wait->until_empty)
         wake_stopper(server);
-    if (!server->accepts_paused || server->stop_stage >= WEFT_DRAINING)
-        return;
-    server->accepts_paused = false;
-    for (size_t i = 0; i < server->listener_count; i++)
-        weft_listener_resume(server->listeners[i]);
+    weft_server_resume(server);
 }
 
 /* ---- opening and closing ---- */
@@ -266,6 +306,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     weft_slab_init(&server->request_slab, sizeof(weft_request), REQUESTS_PER_CHUNK);
     weft_list_init(&server->connections);
     weft_list_init(&server->writing);
+    weft_list_init(&server->adopted);
     for (int i = 0; i < WEFT_PHASES; i++)
         weft_list_init(&server->phases[i]);
     server->phase_limits[WEFT_PHASE_IDLE] = settings->keep_alive_timeout;
@@ -287,34 +328,35 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     return 0;
 }
 
-static void close_listeners(weft_server *server)
+static void close_listeners(weft_server *server, int most)
 {
+    weft_beats_end(server, most);
     pthread_mutex_lock(&server->app->lock); /* another thread may ask for a port */
-    size_t count = server->listener_count;
-    server->listener_count = 0;
+    size_t count = server->door_count;
+    server->door_count = 0;
     pthread_mutex_unlock(&server->app->lock);
     for (size_t i = 0; i < count; i++)
-        weft_listener_close(server->listeners[i]);
+        weft_listener_close(server->doors[i].listener);
 }
 
 /* ---- stopping ---- */
 
 void weft_server_bar(weft_server *server)
 {
-    for (size_t i = 0; i < server->listener_count; i++) {
+    for (size_t i = 0; i < server->door_count; i++) {
         char url[WEFT_LISTENER_URL_MAX];
-        int rc = weft_listener_bar(server->listeners[i]);
+        int rc = weft_listener_bar(server->doors[i].listener);
         if (rc < 0)
             weft_log(WEFT_LOG_DEBUG, "%s: the filter that turns new connections away is refused (%s): some may be reset",
-                     weft_listener_url(server->listeners[i], url, sizeof url), weft_strerror(rc));
+                     weft_listener_url(server->doors[i].listener, url, sizeof url), weft_strerror(rc));
     }
 }
 
 void weft_server_close_door(weft_server *server)
 {
-    for (size_t i = 0; i < server->listener_count; i++)
-        weft_listener_accept_rest(server->listeners[i], ACCEPT_REST);
-    close_listeners(server);
+    for (size_t i = 0; i < server->door_count; i++)
+        weft_listener_accept_rest(server->doors[i].listener, ACCEPT_REST);
+    close_listeners(server, ACCEPT_REST);
 }
 
 /* The turns of idle connections: the i-th of them leaves at the i-th part of the time. */
@@ -405,7 +447,7 @@ static void close_upgraded(weft_server *server)
 void weft_server_close(weft_server *server)
 {
     weft_loop *loop = server->loop;
-    close_listeners(server);
+    close_listeners(server, 0);
     close_upgraded(server);
     weft_group_cancel(&server->requests);
     weft_group_join(&server->requests);

@@ -11,9 +11,9 @@
 
 #include "lib/base/slab.h"
 #include "lib/http/date.h"
-#include "lib/net/listener.h"
 #include "lib/task/task.h"
 #include "server/app.h"
+#include "server/door.h"
 
 struct weft_connection;
 struct weft_supervisor;
@@ -44,8 +44,13 @@ typedef struct weft_server {
     weft_list of_app; /* in its list of servers */
     weft_loop *loop;
     weft_group requests; /* the tasks that serve connections */
-    weft_listener *listeners[WEFT_LISTEN_MAX];
-    size_t listener_count;
+    weft_door doors[WEFT_LISTEN_MAX];
+    size_t door_count;
+    size_t worker; /* which one it is */
+    void *worker_state;
+    _Atomic(int64_t) beat; /* when its loop last turned, for the others; 0: it does not tell (beats.c) */
+    weft_timer beats;
+    weft_list adopted; /* what it accepts from in place of others */
     bool accepts_paused;
     bool limit_is_said; /* in the log, and the connections have stayed near their limit since */
 
@@ -76,8 +81,17 @@ typedef struct weft_server {
 /* Makes it, on this thread's loop, in the calling task, which must close it. 0 or -ENOMEM. */
 int weft_server_open(weft_server **ret_server, weft_app *app);
 
-/* Listens on an address of the app; accepts from the next turn on. 0 or -errno. */
+/* Listens on an address of the app; accepts from the next turn on. 0, WEFT_ECERTIFICATE if it needs one, or -errno. */
 int weft_server_listen(weft_server *server, const char *address);
+
+/* Listens where the server of another worker does, on sockets of its own. 0 or -errno. */
+int weft_server_listen_beside(weft_server *server, const weft_server *first);
+
+/* What a listener calls; the context is the door. */
+void weft_server_accepted(void *door, int fd, bool is_tcp);
+
+/* Accepts again, if that was paused and the app's connections are fewer than its limit. */
+void weft_server_resume(weft_server *server);
 
 /* Bars every door, so that no connection is begun any more; those that the kernel has begun are still accepted. */
 void weft_server_bar(weft_server *server);

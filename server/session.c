@@ -219,7 +219,7 @@ void weft_session_drop(weft_ws *ws, bool resets)
 
 /* ---- closing ---- */
 
-/* A close frame behind all that waits; if there is no room for that, in front of it. */
+/* A close frame behind all that waits; if there is no room for that, in its place. */
 static int send_close(weft_ws *ws, int code, const char *reason, size_t size)
 {
     char payload[WEFT_WS_CONTROL_MAX] = { (char)(code >> 8), (char)(code & 0xff) };
@@ -230,7 +230,10 @@ static int send_close(weft_ws *ws, int code, const char *reason, size_t size)
     weft_session_end_stream(ws);
     size_t payload_size = code == 1005 ? 0 : 2 + size;
     int rc = weft_session_control(ws, WEFT_WS_CLOSE, payload, payload_size, false);
-    return rc == -ENOBUFS ? weft_session_control(ws, WEFT_WS_CLOSE, payload, payload_size, true) : rc;
+    if (rc != -ENOBUFS)
+        return rc;
+    weft_outbox_drop_waiting(&ws->outbox); /* nothing may follow a close */
+    return weft_session_control(ws, WEFT_WS_CLOSE, payload, payload_size, true);
 }
 
 static void set_timer(weft_ws *ws, uint32_t milliseconds)
@@ -258,11 +261,27 @@ int weft_session_close(weft_ws *ws, int code, const char *reason, size_t size)
     return 0;
 }
 
+/* Our close, if it has not been sent, before the end. What is unsent then is handed to the transport as a copy: so of much that
+ * the peer does not read, and many may share, nothing goes but the close. If that cannot be sent, the end of TCP tells as much.
+ */
+static void say_close(weft_ws *ws, int code, const char *reason, size_t size)
+{
+    weft_outbox *o = &ws->outbox;
+    uint32_t dropped = 0;
+    if (o->size > WEFT_OUTBOX_SIZE_HIGH && weft_outbox_flush(o) == 0 && o->size > WEFT_OUTBOX_SIZE_HIGH) {
+        dropped = o->count;
+        weft_outbox_drop_waiting(o);
+        dropped -= o->count;
+    }
+    if (ws->state == WEFT_WS_OPEN || dropped > 0)
+        (void)send_close(ws, code, reason, size);
+}
+
 /* Ends it without waiting for the peer's close, if it has not been closed. */
 static void close_now(weft_ws *ws, int code)
 {
-    if (ws->state == WEFT_WS_OPEN)
-        (void)send_close(ws, code, NULL, 0); /* if it cannot be sent, the end of TCP tells as much */
+    if (ws->state < WEFT_WS_CLOSED_BOTH)
+        say_close(ws, code, NULL, 0);
     if (ws->state < WEFT_WS_CLOSED_BOTH)
         finish(ws);
 }
@@ -283,8 +302,7 @@ static void take_close(weft_ws *ws, const weft_ws_event *event)
     keep_reason(ws, event->bytes, event->size);
     if (ws->connection->server->stop_stage >= WEFT_DRAINING)
         weft_count(&ws->connection->server->counts.websockets);
-    if (ws->state == WEFT_WS_OPEN)
-        (void)send_close(ws, event->code, NULL, 0);
+    say_close(ws, event->code, NULL, 0);
     finish(ws);
 }
 
@@ -295,8 +313,7 @@ static void fail(weft_ws *ws, const weft_ws_event *event)
     ws->close_code = event->code;
     ws->has_failed = true;
     keep_reason(ws, event->words, strlen(event->words));
-    if (ws->state == WEFT_WS_OPEN)
-        (void)send_close(ws, event->code, event->words, strlen(event->words));
+    say_close(ws, event->code, event->words, strlen(event->words));
     finish(ws);
 }
 
@@ -392,6 +409,13 @@ static void on_input(weft_upgrade *u)
 
 /* ---- what goes out ---- */
 
+/* Reading has stopped if all connections together held too much: who waits for input is to get it some time. */
+static void listen_again(weft_ws *ws)
+{
+    if (ws->receiver || (!ws->has_handler && !ws->serving))
+        weft_connection_read_on(ws->connection);
+}
+
 static void on_drained(weft_upgrade *u)
 {
     weft_ws *ws = session_of(u);
@@ -400,6 +424,7 @@ static void on_drained(weft_upgrade *u)
     weft_session_hold(ws);
     weft_outbox_on_drained(&ws->outbox, 0);
     go_on_sending(ws);
+    listen_again(ws);
     weft_session_release(ws);
 }
 
@@ -453,8 +478,10 @@ static void look_after(weft_ws *ws)
 {
     weft_connection *c = ws->connection;
     weft_duration now = weft_loop_now(loop_of(ws));
-    if (!c->transport.is_reading)
+    if (!c->transport.is_reading) {
         ws->heard = now; /* we do not listen: the handler is busy */
+        listen_again(ws);
+    }
     if (now - ws->heard >= ws->dead_after * WEFT_MILLISECOND || is_stuck(ws, now)) {
         weft_log(WEFT_LOG_DEBUG, "a WebSocket whose peer has fallen silent is dropped");
         weft_session_drop(ws, true);
@@ -477,7 +504,7 @@ static void on_time(weft_timer *timer)
     if (ws->state == WEFT_WS_OPEN)
         look_after(ws);
     else if (ws->state == WEFT_WS_CLOSING)
-        finish(ws); /* the peer does not answer our close */
+        close_now(ws, 1001); /* the peer does not answer our close */
     else
         weft_session_serve(ws, false); /* there was no memory for the task of its last callback */
     weft_session_release(ws);

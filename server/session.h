@@ -92,6 +92,7 @@ struct weft_ws_extra {
     weft_ws *ws;
     weft_shared **held; /* what came for it while a message was streamed */
     size_t held_count, held_room;
+    size_t held_size; /* bytes of them */
     char reason[WEFT_WS_CONTROL_MAX];
     uint8_t pong_size;
     char pong[WEFT_WS_CONTROL_MAX];

@@ -22,6 +22,8 @@ enum {
     ALONE_FROM = WEFT_OUTBOX_SIZE_MOST / 2, /* even larger ones only when nothing else waits */
     YIELD_AFTER = 256 * 1024,               /* bytes sent at once, after which others may run */
     TEXT_ROOM = 512,
+    HELD_COUNT_MOST = WEFT_OUTBOX_COUNT_MOST / 2, /* while a message is streamed */
+    HELD_SIZE_MOST = WEFT_OUTBOX_SIZE_MOST / 2,
 };
 
 /* ---- frames ---- */
@@ -92,7 +94,8 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     struct weft_ws_extra *extra = weft_session_extra(ws);
     if (!extra)
         return -ENOMEM;
-    if (extra->held_count >= WEFT_OUTBOX_COUNT_MOST)
+    bool is_full = extra->held_count >= HELD_COUNT_MOST || extra->held_size + frame->size > HELD_SIZE_MOST;
+    if (is_full && extra->held_count > 0)
         return -ENOBUFS;
     if (extra->held_count == extra->held_room) {
         size_t room = extra->held_room ? 2 * extra->held_room : 8;
@@ -103,6 +106,7 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
         extra->held_room = room;
     }
     extra->held[extra->held_count++] = weft_shared_ref(frame);
+    extra->held_size += frame->size;
     return 0;
 }
 
@@ -114,10 +118,12 @@ static void let_held_go(weft_ws *ws, bool is_whole)
     weft_list_remove(&extra->streaming.link);
     for (size_t i = 0; i < extra->held_count; i++) {
         if (is_whole)
-            (void)weft_outbox_append(&ws->outbox, extra->held[i]); /* its bound holds here too */
+            (void)weft_outbox_append(&ws->outbox,
+                                     extra->held[i]); /* there is room: a stream ends in an outbox that is not high */
         weft_shared_unref(extra->held[i]);
     }
     extra->held_count = 0;
+    extra->held_size = 0;
     weft_session_wake_senders(ws);
 }
 

@@ -98,6 +98,8 @@ void weft_session_serve(weft_ws *ws, bool enters_now)
         weft_session_pull(ws, WEFT_WS_WANT_CONTROL);
     } else {
         bool has_message = weft_session_pull(ws, WEFT_WS_WANT_MESSAGE) == WEFT_WS_MESSAGE;
+        if (!ws->serving && !has_message && ws->reader.is_delivered)
+            weft_ws_reader_release(&ws->reader); /* what `open` has received is not to be handled again */
         if (!ws->serving && (has_message || ws->state >= WEFT_WS_CLOSED_BOTH))
             start(ws, enters_now);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Copyright (c) the Weft authors
 
-// The peer of the HTTP table in Go: net/http as one uses it. go_http PORT
+// The peer of the HTTP table in Go: net/http as one uses it. go_http PORT [CERT KEY]
 package main
 
 import (
@@ -16,8 +16,8 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: go_http PORT")
+	if len(os.Args) != 2 && len(os.Args) != 4 {
+		log.Fatal("usage: go_http PORT [CERT KEY]")
 	}
 	http.HandleFunc("/plaintext", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -43,5 +43,8 @@ func main() {
 		io.Copy(hash, r.Body)
 		io.WriteString(w, hex.EncodeToString(hash.Sum(nil)))
 	})
+	if len(os.Args) == 4 {
+		log.Fatal(http.ListenAndServeTLS("127.0.0.1:"+os.Args[1], os.Args[2], os.Args[3], nil))
+	}
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
 }

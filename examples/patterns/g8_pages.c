@@ -67,8 +67,8 @@ static int consume(void *app)
 {
     int rc = 0;
     struct source source = { .pages = 3 };
-    WEFT_RETRY(up, .tries = 100, .delay = 10 * WEFT_MILLISECOND, .factor = 1) /* until it listens */
-    up.result = weft_app_port(app, 0) > 0 ? 0 : -EAGAIN;
+    WEFT_RETRY (up, .tries = 100, .delay = 10 * WEFT_MILLISECOND, .factor = 1) /* until it listens */
+        up.result = weft_app_port(app, 0) > 0 ? 0 : -EAGAIN;
     snprintf(source.address, sizeof source.address, "127.0.0.1:%d", weft_app_port(app, 0));
     WEFT_FOR_EACH (struct page, page, weft_generator_new(struct page, fetch_pages, &source), .result = &rc)
         puts(page.text);

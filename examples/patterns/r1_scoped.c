@@ -21,8 +21,7 @@ static void log_out(void *name)
 
 static int work(char *name, int rc)
 {
-    WEFT_WITH(session, log_in(name), log_out, name)
-    {
+    WEFT_WITH (session, log_in(name), log_out, name) {
         WEFT_TRY(weft_sleep(20 * WEFT_MILLISECOND));
         WEFT_TRY(rc);
         printf("%s: worked\n", name);

@@ -26,8 +26,7 @@ static void log_out(void *resource, void *unused)
 
 static int query(void *arg)
 {
-    WEFT_POOLED(held, arg)
-    {
+    WEFT_POOLED (held, arg) {
         const struct connection *c = held.resource;
         WEFT_TRY(weft_sleep(20 * WEFT_MILLISECOND));
         held.is_broken = c->number == 1;

@@ -15,11 +15,11 @@ static int fetch(int attempt, int works_at)
 static int run(void *unused)
 {
     (void)unused;
-    WEFT_RETRY(lucky, .tries = 3, .delay = 10 * WEFT_MILLISECOND)
-    lucky.result = fetch(lucky.attempt, 3);
+    WEFT_RETRY (lucky, .tries = 3, .delay = 10 * WEFT_MILLISECOND)
+        lucky.result = fetch(lucky.attempt, 3);
     printf("it came to %d\n", lucky.result);
-    WEFT_RETRY(unlucky, .tries = 3, .delay = 10 * WEFT_MILLISECOND)
-    unlucky.result = fetch(unlucky.attempt, 4);
+    WEFT_RETRY (unlucky, .tries = 3, .delay = 10 * WEFT_MILLISECOND)
+        unlucky.result = fetch(unlucky.attempt, 4);
     printf("it failed: %s\n", weft_strerror(unlucky.result));
     return 0;
 }

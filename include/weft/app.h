@@ -131,6 +131,7 @@ typedef struct weft_app_options {
     size_t listen_count;
     enum weft_log_level log_level; /* WEFT_LOG_ERROR is 0: set log_level_is_set too */
     bool log_level_is_set;
+    int workers;                      /* threads, each with a loop (1; at most 256; WEFT_WORKERS_AUTO of weft/worker.h) */
     bool debug;                       /* debug mode (weft/debug.h), and more words in the log */
     int max_connections;              /* default: 0.9 of the limit on open files, less 64 */
     weft_duration announce;           /* stopping: how long weft_stopping() is true before the door is closed (0) */

@@ -20,11 +20,13 @@ extern "C" {
 #endif
 
 enum {
-    WEFT_ECANCELED = -4001, /* cut short: a scope around this wait was cancelled */
-    WEFT_EDEADLINE = -4002, /* cut short: the deadline of a scope around this wait has passed */
-    WEFT_ECLOSED = -4003,   /* the other side of this object, or the object itself, has been closed */
-    WEFT_EGONE = -4004,     /* the client has gone */
-    WEFT_EPROTOCOL = -4005, /* the peer broke the protocol */
+    WEFT_ECANCELED = -4001,    /* cut short: a scope around this wait was cancelled */
+    WEFT_EDEADLINE = -4002,    /* cut short: the deadline of a scope around this wait has passed */
+    WEFT_ECLOSED = -4003,      /* the other side of this object, or the object itself, has been closed */
+    WEFT_EGONE = -4004,        /* the client has gone */
+    WEFT_EPROTOCOL = -4005,    /* the peer broke the protocol */
+    WEFT_ETLS = -4006,         /* the peer does not speak TLS, or not as we do */
+    WEFT_ECERTIFICATE = -4007, /* the peer's certificate is not trusted, or is for another name */
 };
 
 /* An error that a request's handler returns to answer with a 4xx or 5xx of its choice; only these become a 4xx. */

@@ -22,9 +22,10 @@
  * too).
  *
  * A child never outlives its weft_process, and never stays behind as a zombie: it is reaped when it ends, whether anybody waits
- * or not. A child that has not ended when its weft_process is closed or dropped gets SIGTERM, and SIGKILL when it has not ended
- * after .grace; the loop sees to that even when nobody waits any more. At the loop's end what is left is killed. The program
- * must not ignore SIGCHLD, nor wait for children of which it does not know (wait, waitpid(-1)): both lose their status.
+ * or not (one of .own_group when it is closed, for its number is the group's). A child that has not ended when its weft_process
+ * is closed or dropped gets SIGTERM, and SIGKILL when it has not ended after .grace; the loop sees to that even when nobody
+ * waits any more. At the loop's end what is left is killed. The program must not ignore SIGCHLD, nor wait for children of which
+ * it does not know (wait, waitpid(-1)): both lose their status.
  *
  * A process is for the tasks of one loop. Linux 5.3 or later.
  */
@@ -55,7 +56,7 @@ typedef struct weft_process_options {
     const char *const *environment; /* "NAME=value" ..., NULL; NULL is this program's */
     const char *folder;             /* where it begins; NULL is this program's current one */
     int input, output, errors;      /* WEFT_IO_ */
-    bool own_group;                 /* in a process group of its own; signals are then sent to all of that */
+    bool own_group;                 /* in a process group of its own, which does not outlive the process either */
     weft_duration grace;            /* from SIGTERM to SIGKILL; 0 is two seconds */
 } weft_process_options;
 
@@ -97,7 +98,8 @@ WEFT_API int weft_process_id(const weft_process *p);
 
 /* May wait. Ends the child, as said above, if it has not ended, and frees the process; once, it is never refused. It waits for
  * the child's end, under a shield: reasons do not cut it short, except for the last stage of stopping, which kills the child at
- * once. With .own_group, what is left of the group when a child that had to be ended has ended is killed. NULL is fine. */
+ * once. With .own_group, signals go to all of the group, and what is left of it when the child has ended is killed. NULL is
+ * fine. */
 WEFT_API void weft_process_close(weft_process *p);
 
 /* The same without waiting, for __attribute__((cleanup(weft_process_drop))): the loop sees to the rest. */
@@ -122,10 +124,11 @@ typedef struct weft_process_run_options {
 } weft_process_run_options;
 
 /* May wait. Runs a program to its end, in a process group of its own: gives it `input`, collects what it writes. Returns 0 when
- * it has ended and both its outputs are closed, however it ended: look at ret->status. Otherwise the child, and its group, has
- * been ended (see weft_process_close), and *ret is empty: WEFT_EDEADLINE, also for .timeout; -EFBIG it wrote more than the
- * limit; the reason; -ENOMEM; as weft_process_open. That the child does not read all its input is no error.
- * weft_process_run(&done, WEFT_ARGV("convert", from, to), .timeout = WEFT_MINUTE) */
+ * it has ended and both its outputs are closed, however it ended: look at ret->status. (Of what it has left running in its
+ * group nothing stays.) Otherwise the child, and its group, has been ended (see weft_process_close), and *ret is empty:
+ * WEFT_EDEADLINE, also for .timeout; -EFBIG it wrote more than the limit; the reason; -ENOMEM; as weft_process_open. That the
+ * child does not read all its input is no error. weft_process_run(&done, WEFT_ARGV("convert", from, to), .timeout =
+ * WEFT_MINUTE) */
 #define weft_process_run(ret, argv, ...)                                                                                       \
     weft_process_run_((ret), (argv),                                                                                           \
                       &(weft_process_run_options){ .struct_size = sizeof(weft_process_run_options), __VA_ARGS__ })

@@ -54,7 +54,7 @@ WEFT_API WEFT_WAITS int weft_events_send_(weft_request *req, const weft_sse *eve
 #define weft_events_send(req, ...) weft_events_send_((req), &(weft_sse){ __VA_ARGS__ })
 
 /* May wait: until the client has gone (WEFT_EGONE), or the app stops or something else cuts it short (WEFT_ECANCELED …). For
- * streams that only sit in rooms. Errors as weft_events_send. */
+ * streams that only sit in rooms. Errors as weft_events_send; 0, at once, for a request of HEAD. */
 WEFT_API WEFT_WAITS int weft_events_wait(weft_request *req);
 
 /* The id of the last event that the client has seen, from its field Last-Event-ID; NULL if it sent none. */

@@ -20,6 +20,10 @@ static const char *own_words(int error)
         return "the client has gone";
     case WEFT_EPROTOCOL:
         return "the peer broke the protocol";
+    case WEFT_ETLS:
+        return "the peer does not speak TLS as it should";
+    case WEFT_ECERTIFICATE:
+        return "the peer's certificate is not trusted";
     default:
         return NULL;
     }

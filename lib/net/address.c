@@ -109,6 +109,15 @@ void weft_address_set_port(weft_address *address, int port)
         address->sa.in6.sin6_port = in_order;
 }
 
+int weft_address_host(const weft_address *address, char *buf, size_t size)
+{
+    const struct in6_addr *in6 = &address->sa.in6.sin6_addr;
+    const void *number = address->sa.any.sa_family == AF_INET    ? (const void *)&address->sa.in.sin_addr
+                         : address->sa.any.sa_family == AF_INET6 ? (const void *)in6
+                                                                 : NULL;
+    return number && inet_ntop(address->sa.any.sa_family, number, buf, (socklen_t)size) ? 0 : -EINVAL;
+}
+
 /* A path need not end with a NUL, and an unnamed socket's address ends before it. */
 static void format_path(const weft_address *address, char *buf, size_t size)
 {

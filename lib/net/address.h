@@ -38,6 +38,9 @@ int weft_address_parse(weft_address *ret_address, const char *text);
 int weft_address_port(const weft_address *address);
 void weft_address_set_port(weft_address *address, int port);
 
+/* The number of an IPv4 or IPv6 address alone, "127.0.0.1" or "::1". 0; -EINVAL for a unix socket. */
+int weft_address_host(const weft_address *address, char *buf, size_t size);
+
 /* As weft_address_parse would read it: "127.0.0.1:80", "[::1]:80", "unix:/path" (of an unnamed socket "unix"); an IPv4 address
  * that has come through an IPv6 socket as IPv4. Cut to fit `size` (96 is enough for all but paths). Returns buf. */
 const char *weft_address_format(const weft_address *address, char *buf, size_t size);

@@ -7,6 +7,7 @@
 #include "lib/net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -175,13 +176,15 @@ static int new_socket(int family)
 }
 
 /* Returns the socket, or -errno. */
-static int bind_tcp(const weft_address *address)
+static int bind_tcp(const weft_address *address, bool is_shared)
 {
     int fd = new_socket(address->sa.any.sa_family);
     if (fd < 0)
         return fd;
     int on = 1, v6_only = !address->is_everywhere;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+        goto fail;
+    if (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0)
         goto fail;
     if (address->sa.any.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) < 0)
         goto fail;
@@ -202,21 +205,27 @@ static bool has_no_ipv6(int error)
     return error == -EAFNOSUPPORT || error == -EPROTONOSUPPORT || error == -EADDRNOTAVAIL;
 }
 
-static int open_tcp(weft_listener *l)
+static int open_tcp(weft_listener *l, bool is_shared)
 {
-    int fd = bind_tcp(&l->address);
+    int fd = bind_tcp(&l->address, false);
     if (l->address.is_everywhere && has_no_ipv6(fd)) {
         int port = weft_address_port(&l->address);
         l->address.sa.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY) };
         l->address.size = sizeof l->address.sa.in;
         weft_address_set_port(&l->address, port);
-        fd = bind_tcp(&l->address);
+        fd = bind_tcp(&l->address, false);
     }
     if (fd < 0)
         return fd;
-    l->fd = fd;
     if (weft_address_port(&l->address) == 0)
         getsockname(fd, &l->address.sa.any, &l->address.size);
+    if (is_shared) { /* nobody else has it */
+        close(fd);
+        fd = bind_tcp(&l->address, true);
+        if (fd < 0)
+            return fd;
+    }
+    l->fd = fd;
     return 0;
 }
 
@@ -308,24 +317,26 @@ static void on_closed(uv_handle_t *handle)
     weft_mem_free(handle->data);
 }
 
-int weft_listener_open(weft_listener **ret_listener, weft_loop *loop, const char *address, weft_listener_accepted *accepted,
-                       void *context)
+static weft_listener *new_listener(weft_loop *loop, weft_listener_accepted *accepted, void *context)
 {
     weft_listener *l = weft_mem_calloc(1, sizeof *l);
     if (!l)
-        return -ENOMEM;
+        return NULL;
     l->magic = LISTENER_MAGIC;
     l->loop = loop;
     l->accepted = accepted;
     l->context = context;
     l->poll.data = l;
     weft_timer_init(&l->retry, on_retry);
-    int rc = weft_address_parse(&l->address, address);
-    if (rc == 0)
-        rc = l->address.sa.any.sa_family == AF_UNIX ? open_unix(l) : open_tcp(l);
+    return l;
+}
+
+/* Begins to accept on the socket that rc < 0 says could not be had. Takes l over. */
+static int begin(weft_listener **ret_listener, weft_listener *l, int rc)
+{
     if (rc < 0)
         goto free_listener;
-    rc = uv_poll_init(weft_poll_uv(loop), &l->poll, l->fd);
+    rc = uv_poll_init(weft_poll_uv(l->loop), &l->poll, l->fd);
     if (rc < 0)
         goto close_socket;
     watch(l);
@@ -338,6 +349,52 @@ close_socket:
 free_listener:
     weft_mem_free(l);
     return rc;
+}
+
+static int open_at(weft_listener **ret_listener, weft_listener *l, const char *address, bool is_shared)
+{
+    if (!l)
+        return -ENOMEM;
+    int rc = weft_address_parse(&l->address, address);
+    if (rc == 0)
+        rc = l->address.sa.any.sa_family == AF_UNIX ? open_unix(l) : open_tcp(l, is_shared);
+    return begin(ret_listener, l, rc);
+}
+
+int weft_listener_open(weft_listener **ret_listener, weft_loop *loop, const char *address, weft_listener_accepted *accepted,
+                       void *context)
+{
+    return open_at(ret_listener, new_listener(loop, accepted, context), address, false);
+}
+
+int weft_listener_open_shared(weft_listener **ret_listener, weft_loop *loop, const char *address,
+                              weft_listener_accepted *accepted, void *context)
+{
+    return open_at(ret_listener, new_listener(loop, accepted, context), address, true);
+}
+
+int weft_listener_open_beside(weft_listener **ret_listener, weft_loop *loop, const weft_listener *first,
+                              weft_listener_accepted *accepted, void *context)
+{
+    if (first->address.sa.any.sa_family == AF_UNIX)
+        return weft_listener_copy(ret_listener, loop, first, accepted, context);
+    weft_listener *l = new_listener(loop, accepted, context);
+    if (!l)
+        return -ENOMEM;
+    l->address = first->address;
+    l->fd = bind_tcp(&l->address, true);
+    return begin(ret_listener, l, l->fd);
+}
+
+int weft_listener_copy(weft_listener **ret_listener, weft_loop *loop, const weft_listener *other,
+                       weft_listener_accepted *accepted, void *context)
+{
+    weft_listener *l = new_listener(loop, accepted, context);
+    if (!l)
+        return -ENOMEM;
+    l->address = other->address;
+    l->fd = fcntl(other->fd, F_DUPFD_CLOEXEC, 0);
+    return begin(ret_listener, l, l->fd < 0 ? -errno : 0);
 }
 
 void weft_listener_close(weft_listener *l)

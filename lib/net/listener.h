@@ -4,8 +4,8 @@
  * Listening sockets: our own, with a poll handle and accept4, not libuv's (which spins when descriptors run out).
  *
  * Each readiness accepts until EAGAIN, at most 64 a turn; when descriptors or memory run out it pauses for 100 ms and says so
- * once. The socket has SO_REUSEADDR and not SO_REUSEPORT, which would hide that the address is in use: two servers would
- * share the port in silence.
+ * once. The socket has SO_REUSEADDR and not SO_REUSEPORT, which would hide that the address is in use (two servers would share
+ * the port in silence), unless it is opened to be shared.
  *
  * To stop without losing a connection that the kernel has completed (closing a listening socket resets those):
  *
@@ -32,6 +32,20 @@ int weft_listener_open(weft_listener **ret_listener, weft_loop *loop, const char
 
 /* From now on each time that descriptors or memory are short is counted there, by a store that other threads may load. */
 void weft_listener_count_shortages(weft_listener *listener, uint64_t *counter);
+
+/* The same, for several that share an address, each with a queue of its own (SO_REUSEPORT). The address is tried without that
+ * first, so one that somebody else uses is -EADDRINUSE. */
+int weft_listener_open_shared(weft_listener **ret_listener, weft_loop *loop, const char *address,
+                              weft_listener_accepted *accepted, void *context);
+
+/* Listens beside `first`, which was opened as shared and may be another loop's; on a unix socket they take turns at one queue.
+ * 0 or -errno. */
+int weft_listener_open_beside(weft_listener **ret_listener, weft_loop *loop, const weft_listener *first,
+                              weft_listener_accepted *accepted, void *context);
+
+/* Accepts from the queue of `other`, too, which may be another loop's, and must be open during this call. 0 or -errno. */
+int weft_listener_copy(weft_listener **ret_listener, weft_loop *loop, const weft_listener *other,
+                       weft_listener_accepted *accepted, void *context);
 
 /* Stops and resumes accepting: connections wait in the kernel's queue meanwhile. Idempotent. */
 void weft_listener_pause(weft_listener *listener);

@@ -8,6 +8,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/sanitize.h"
 #include "lib/net/outbox.h"
+#include "lib/net/tls.h"
 
 struct weft_net_block {
     struct weft_net_block *next;
@@ -57,6 +58,7 @@ static void close_net(weft_loop *loop)
     weft_net *net = loop->net;
     run_callbacks(loop);
     CHECK(weft_list_is_empty(&net->streams));
+    weft_tls_close_loop(net);
     weft_outboxes_close(net->outboxes);
     while (net->free_blocks) {
         struct weft_net_block *block = net->free_blocks;

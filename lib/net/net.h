@@ -26,6 +26,7 @@ typedef struct weft_net {
     size_t free_count;
     weft_list streams;              /* of weft/stream.h: all whose memory is not given back */
     struct weft_outboxes *outboxes; /* what the outboxes of the loop share; made when first needed (outbox.c) */
+    struct weft_tls_loop *tls;      /* what its TLS connections share; NULL until there is one */
     bool blocked_pipe;              /* SIGPIPE: by us */
 } weft_net;
 

@@ -26,6 +26,7 @@
 #include "lib/net/address.h"
 #include "lib/net/net.h"
 #include "lib/net/stream.h"
+#include "lib/net/tls.h"
 #include "lib/net/transport.h"
 #include "lib/task/debug.h"
 #include "lib/task/wait.h"
@@ -321,22 +322,31 @@ static bool is_a_place(const weft_address *address)
     return address->sa.any.sa_family == AF_UNIX || (!address->is_everywhere && weft_address_port(address) > 0);
 }
 
-int weft_connect_(weft_stream **ret_stream, const char *text, const char *file, int line)
+/* With `tls` by TLS. 0, or -errno: then the stream's transport may have to be closed. */
+static int begin_to_connect(weft_stream *s, const weft_address *address, const struct weft_tls_wrap_options *tls)
 {
-    int rc = weft_wait_check("connect");
+    if (!tls)
+        return weft_transport_connect(&s->transport, weft_here, address, &stream_events);
+    int rc = weft_tls_wrap(&s->transport, weft_here, &stream_events, tls);
     if (rc < 0)
         return rc;
-    weft_address address;
-    rc = weft_address_parse(&address, text);
-    if (rc < 0)
-        return rc;
-    if (!is_a_place(&address))
-        return -EINVAL;
+    weft_transport *inner = weft_tls_inner(&s->transport);
+    rc = weft_transport_connect(inner, weft_here, address, &weft_tls_inner_events);
+    if (inner->is_open)
+        weft_tls_start(&s->transport, true);
+    else
+        weft_tls_abandon(&s->transport);
+    return rc;
+}
+
+static int connect_to(weft_stream **ret_stream, const weft_address *address, const struct weft_tls_wrap_options *tls,
+                      const char *file, int line)
+{
     weft_net *net = weft_net_of(weft_here);
     weft_stream *s = net ? new_stream(net) : NULL;
     if (!s)
         return -ENOMEM;
-    rc = weft_transport_connect(&s->transport, weft_here, &address, &stream_events);
+    int rc = begin_to_connect(s, address, tls);
     if (rc < 0 && !s->transport.is_open) {
         free_stream(s);
         return rc;
@@ -346,6 +356,8 @@ int weft_connect_(weft_stream **ret_stream, const char *text, const char *file, 
         s->connecter = &wait;
         rc = park(s, &wait);
     }
+    if (rc == WEFT_ECERTIFICATE)
+        rc = weft_fail(rc, "the certificate of %s: %s", tls->name, weft_tls_verdict(&s->transport));
     if (rc < 0) {
         weft_stream_close(s);
         return rc;
@@ -353,6 +365,46 @@ int weft_connect_(weft_stream **ret_stream, const char *text, const char *file, 
     weft_debug_made(s, "a stream", file, line);
     *ret_stream = s;
     return 0;
+}
+
+static int read_place(weft_address *ret_address, const char *text)
+{
+    int rc = weft_address_parse(ret_address, text);
+    return rc == 0 && !is_a_place(ret_address) ? -EINVAL : rc;
+}
+
+int weft_connect_(weft_stream **ret_stream, const char *text, const char *file, int line)
+{
+    int rc = weft_wait_check("connect");
+    if (rc < 0)
+        return rc;
+    weft_address address;
+    rc = read_place(&address, text);
+    return rc < 0 ? rc : connect_to(ret_stream, &address, NULL, file, line);
+}
+
+int weft_tls_connect_with(weft_stream **ret_stream, const char *text, const weft_tls_connect_options *given)
+{
+    weft_tls_connect_options o = { 0 };
+    memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
+    int rc = weft_wait_check("connect");
+    if (rc < 0)
+        return rc;
+    weft_address address;
+    char host[INET6_ADDRSTRLEN];
+    rc = read_place(&address, text);
+    if (rc == 0 && !o.name) {
+        static const char name[] = "localhost";
+        bool is_named = strncmp(text, name, sizeof name - 1) == 0;
+        o.name = is_named ? name : host;
+        rc = is_named ? 0 : weft_address_host(&address, host, sizeof host);
+    }
+    if (rc == 0 && !o.context)
+        rc = weft_tls_default_client(weft_here, &o.context);
+    if (rc < 0)
+        return rc;
+    struct weft_tls_wrap_options tls = { .context = o.context, .name = o.name, .alpn = o.alpn, .timeout = o.timeout };
+    return connect_to(ret_stream, &address, &tls, o.file, o.line);
 }
 
 /* ---- reading ---- */

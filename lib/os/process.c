@@ -5,11 +5,15 @@
  *
  *     running ──(close, drop)──> ending: SIGTERM sent ──(grace)──> SIGKILL sent
  *        └──────────────┬───────────┴────────────────────────────────┘
- *                     ended: reaped
+ *                     ended ──> reaped
  *
  * A descriptor of the child (a pidfd) is watched from its start to its end, and its callback reaps it: whether anybody waits,
- * is waiting for something else or has gone. Until then its number is its own, so signals cannot hit another. The time of grace
- * is kept by a timerfd: in virtual time, too, a child needs its time. If that cannot be had there is no grace.
+ * is waiting for something else or has gone. Until then its number is its own, so signals cannot hit another. The leader of a
+ * group is reaped only once the process is closed, for then what is left of the group is to be killed, whose number is the
+ * leader's.
+ *
+ * The time of grace is kept by a timerfd: in virtual time, too, a child needs its time. If that cannot be had there is no
+ * grace.
  *
  * The object is freed once it is closed, the child is reaped and no task is between its wake-up and its next step (`users`).
  */
@@ -42,7 +46,8 @@ struct weft_process {
     bool is_closed; /* by its owner */
     bool is_ending; /* SIGTERM has been sent to end it */
     bool has_ended;
-    int error; /* of its status */
+    bool is_kept; /* it has ended and is not reaped: of .own_group, until it is closed */
+    int error;    /* of its status */
     int users;
     pid_t pid;
     int pid_fd, grace_fd;
@@ -81,30 +86,41 @@ static void stop_watching(weft_poll_fd **watched, int *fd)
     *fd = -1;
 }
 
-static void set_status(weft_process *p, pid_t reaped, int status)
+static void set_status(weft_process *p, int waited, const siginfo_t *info)
 {
-    if (reaped < 0)
+    if (waited < 0)
         p->error = -ECHILD; /* somebody else has reaped it */
-    else if (WIFEXITED(status))
-        p->status = (weft_process_status){ .code = WEXITSTATUS(status) };
+    else if (info->si_code == CLD_EXITED)
+        p->status = (weft_process_status){ .code = info->si_status };
     else
-        p->status = (weft_process_status){ .code = -1, .signal = WTERMSIG(status) };
+        p->status = (weft_process_status){ .code = -1, .signal = info->si_status };
 }
 
-/* Reaps the child if it has ended, or when it does (`flags` 0). */
-static void reap(weft_process *p, int flags)
+/* Reaps the child, which has ended; before, as long as its number is kept, it kills what is left of its group. */
+static void release(weft_process *p)
 {
-    int status = 0;
-    pid_t reaped;
-    if (p->is_ending && p->own_group)
-        kill(-p->pid, SIGKILL); /* the child is still there, if only as a zombie, so the group is ours */
+    if (p->own_group)
+        kill(-p->pid, SIGKILL);
+    while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    p->is_kept = false;
+}
+
+/* If the child has ended, or (`flags` 0) when it does: takes its status, and reaps it unless its group's number is needed. */
+static void take_end(weft_process *p, int flags)
+{
+    siginfo_t info = { 0 };
+    int waited;
     do
-        reaped = waitpid(p->pid, &status, flags);
-    while (reaped < 0 && errno == EINTR);
-    if (reaped == 0)
+        waited = waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOWAIT | flags);
+    while (waited < 0 && errno == EINTR);
+    if (waited == 0 && info.si_pid == 0)
         return;
-    set_status(p, reaped, status);
+    set_status(p, waited, &info);
     p->has_ended = true;
+    p->is_kept = waited == 0;
+    if (p->is_kept && (!p->own_group || p->is_closed))
+        release(p);
     stop_watching(&p->child, &p->pid_fd);
     stop_watching(&p->alarm, &p->grace_fd);
     weft_waiter_serve_all(&p->line, p->error);
@@ -114,7 +130,7 @@ static void reap(weft_process *p, int flags)
 static void on_child(weft_poll_fd *watched, int events)
 {
     (void)events;
-    reap(watched->context, WNOHANG);
+    take_end(watched->context, WNOHANG);
 }
 
 static void on_alarm(weft_poll_fd *watched, int events)
@@ -186,6 +202,8 @@ static void mark_closed(weft_process *p)
     for (int i = 0; i < 3; i++)
         weft_stream_close(p->streams[i]);
     weft_waiter_serve_all(&p->line, WEFT_ECLOSED);
+    if (p->is_kept)
+        release(p);
     begin_end(p);
 }
 
@@ -243,7 +261,7 @@ static void stop_process(weft_os_open *open)
         return;
     }
     send(p, SIGKILL);
-    reap(p, 0);
+    take_end(p, 0);
 }
 
 /* ---- waiting ---- */

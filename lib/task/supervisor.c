@@ -89,12 +89,19 @@ static void count_request(weft_supervisor *s)
     _exit(WEFT_EXIT_CUT);
 }
 
+static void ask_for_all_lists(weft_supervisor *s)
+{
+    ask_for_list(s);
+    if (s->options.list)
+        s->options.list(s->options.context);
+}
+
 static void read_signals(weft_supervisor *s)
 {
     struct signalfd_siginfo info;
     while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
         if (info.ssi_signo == SIGQUIT)
-            ask_for_list(s);
+            ask_for_all_lists(s);
         else if (info.ssi_signo == SIGHUP)
             s->options.hangup(s->options.hangup_context);
         else

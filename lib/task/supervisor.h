@@ -23,6 +23,8 @@ struct weft_supervisor_options {
     /* On the loop's thread, outside any task: the how-manieth request to stop it is, 1 or 2. A third ends the process. */
     void (*stop)(void *context, int count);
     void *context;
+    /* On the supervisor's thread: SIGQUIT has come, which is for other loops of the context's too. May be NULL. */
+    void (*list)(void *context);
     bool leaves_signals;       /* it only watches, and keeps no clock of a stop */
     weft_duration stall_limit; /* who holds the loop for longer is named; 0: nobody is watched */
     /* On the supervisor's thread: SIGHUP has come. NULL leaves that signal alone. */

@@ -239,10 +239,15 @@ static bool inflate_all(weft_ws_reader *r, bool is_limited, const char *in, size
 
 /* ---- payloads ---- */
 
-static bool add_plain(weft_ws_reader *r, const char *in, size_t size, weft_ws_event *event)
+/* `is_limited`: all of the frame is to be in one buffer; else only what has come. */
+static bool add_plain(weft_ws_reader *r, bool is_limited, const char *in, size_t size, weft_ws_event *event)
 {
     uint64_t left = r->frame.size - r->frame_taken;
-    size_t expected = left < SIZE_MAX / 2 ? r->size + (size_t)left : 0;
+    size_t expected = is_limited && left < SIZE_MAX / 2 ? r->size + (size_t)left : 0;
+    if (is_limited && (r->size > r->limit || left > r->limit - r->size)) { /* of one that was begun in parts */
+        fail(event, 1009, "a message that is too large");
+        return false;
+    }
     if (!make_room(r, size, expected, event))
         return false;
     if (weft_ws_frame_take(r->context, &r->frame, r->frame_taken, in, size, r->data + r->size) < 0) {
@@ -306,7 +311,7 @@ static enum weft_ws_kind read_payload(weft_ws_reader *r, enum weft_ws_want want,
     if (want == WEFT_WS_WANT_PART && here > (r->is_compressed ? PIECE : PART_SIZE))
         here = r->is_compressed ? PIECE : PART_SIZE;
     bool is_limited = want == WEFT_WS_WANT_MESSAGE;
-    if (r->is_compressed ? !add_compressed(r, is_limited, in, here, event) : !add_plain(r, in, here, event))
+    if (r->is_compressed ? !add_compressed(r, is_limited, in, here, event) : !add_plain(r, is_limited, in, here, event))
         return WEFT_WS_FAILED;
     *ret_taken += here;
     r->frame_taken += here;
@@ -440,7 +445,7 @@ enum weft_ws_kind weft_ws_reader_next(weft_ws_reader *r, enum weft_ws_want want,
 {
     size_t taken = 0, before;
     enum weft_ws_kind kind;
-    if (r->is_delivered)
+    if (r->is_delivered && want != WEFT_WS_WANT_CONTROL) /* else it is still in use */
         weft_ws_reader_release(r);
     event->words = NULL;
     do {

@@ -13,7 +13,8 @@
  *
  * The reader keeps no bytes of a header or a control frame: they stay with the caller until they are whole (at most 139). A
  * message is kept in a buffer that grows with what has come, not with what has been announced, and that goes back when the
- * next event is asked for. So an idle reader owns nothing but the decompressor's window, if that was agreed to be kept.
+ * next one is asked for (not by WANT_CONTROL). So an idle reader owns nothing but the decompressor's window, if that was agreed
+ * to be kept.
  */
 #ifndef WEFT_LIB_WS_READER_H
 #define WEFT_LIB_WS_READER_H
@@ -81,7 +82,7 @@ typedef struct weft_ws_reader {
     bool in_frame;       /* a part of a data frame's payload is still to come */
     bool in_message;     /* between its first frame and the last */
     bool is_text, is_compressed;
-    bool is_delivered; /* data was handed out: it goes back at the next call */
+    bool is_delivered; /* data was handed out: it goes back when more of a message is wanted */
 } weft_ws_reader;
 
 void weft_ws_store_init(weft_ws_store *store, uint64_t *buffered, size_t budget);

@@ -82,8 +82,7 @@ struct user {
 static int use(void *arg)
 {
     struct user *u = arg;
-    WEFT_POOLED(held, u->pool)
-    {
+    WEFT_POOLED (held, u->pool) {
         struct resource *r = held.resource;
         r->world->wrong += r->users++ != 0;
         u->number = r->number;
@@ -148,8 +147,7 @@ struct turn {
 static int take_turn(void *arg)
 {
     const struct turn *t = arg;
-    WEFT_POOLED(held, t->pool)
-    {
+    WEFT_POOLED (held, t->pool) {
         WEFT_CHECK((*t->next)++ == t->number);
         WEFT_TRY(weft_sleep(MS));
     }
@@ -473,8 +471,7 @@ static int how_a_block_is_left(void)
     weft_pool *pool;
     WEFT_TRY(OPEN(&pool, &w, .limit = 1));
     for (int i = 0; i < 2; i++) {
-        WEFT_POOLED(held, pool)
-        {
+        WEFT_POOLED (held, pool) {
             held.is_broken = i == 1;
             break;
         }
@@ -482,8 +479,7 @@ static int how_a_block_is_left(void)
     }
     w.open_error = -ENOENT;
     bool has_run = false;
-    WEFT_POOLED(held, pool)
-    {
+    WEFT_POOLED (held, pool) {
         has_run = true;
     }
     WEFT_CHECK(!has_run && held.result == -ENOENT);
@@ -543,8 +539,7 @@ static uint64_t below(struct stress *s, uint64_t bound)
 static int use_one(struct stress *s)
 {
     int rc = 0;
-    WEFT_POOLED(held, s->pool)
-    {
+    WEFT_POOLED (held, s->pool) {
         struct resource *r = held.resource;
         s->got++;
         s->world.wrong += r->users++ != 0 || r->world != &s->world;

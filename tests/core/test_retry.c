@@ -12,8 +12,7 @@
 static int tries_until_it_works(void)
 {
     int seen[4] = { 0 };
-    WEFT_RETRY(r, .tries = 4)
-    {
+    WEFT_RETRY (r, .tries = 4) {
         seen[r.attempt - 1]++;
         WEFT_CHECK(r.result == 0);
         r.result = r.attempt < 3 ? -EIO : 7;
@@ -26,8 +25,7 @@ static int tries_until_it_works(void)
 static int pauses_grow_up_to_the_cap(void)
 {
     weft_duration at[7];
-    WEFT_RETRY(r, .tries = 6, .delay = 100 * MS, .factor = 3, .delay_max = 1000 * MS, .no_jitter = true)
-    {
+    WEFT_RETRY (r, .tries = 6, .delay = 100 * MS, .factor = 3, .delay_max = 1000 * MS, .no_jitter = true) {
         at[r.attempt] = weft_now();
         r.result = -EIO;
     }
@@ -41,11 +39,11 @@ static int pauses_grow_up_to_the_cap(void)
 
 static int the_usual_is_three_tries(void)
 {
-    WEFT_RETRY(r, .no_jitter = true)
-    r.result = -EIO;
+    WEFT_RETRY (r, .no_jitter = true)
+        r.result = -EIO;
     WEFT_CHECK(r.attempt == 3 && weft_now() == 300 * MS);
-    WEFT_RETRY(at_once, .delay = -1, .tries = 5)
-    at_once.result = -EIO;
+    WEFT_RETRY (at_once, .delay = -1, .tries = 5)
+        at_once.result = -EIO;
     WEFT_CHECK(at_once.attempt == 5 && weft_now() == 300 * MS);
     return 0;
 }
@@ -53,8 +51,8 @@ static int the_usual_is_three_tries(void)
 static int first_pause(void *arg)
 {
     weft_duration start = weft_now();
-    WEFT_RETRY(r, .tries = 2, .delay = 1000 * MS)
-    r.result = -EIO;
+    WEFT_RETRY (r, .tries = 2, .delay = 1000 * MS)
+        r.result = -EIO;
     *(weft_duration *)arg = weft_now() - start;
     return 0;
 }
@@ -83,28 +81,27 @@ static bool is_busy(int error)
 
 static int the_predicate_decides(void)
 {
-    WEFT_RETRY(r, .tries = 10, .delay = MS, .retry_if = is_busy)
-    r.result = r.attempt < 4 ? -EBUSY : -EINVAL;
+    WEFT_RETRY (r, .tries = 10, .delay = MS, .retry_if = is_busy)
+        r.result = r.attempt < 4 ? -EBUSY : -EINVAL;
     WEFT_CHECK(r.attempt == 4 && r.result == -EINVAL && r.error == -EINVAL);
     return 0;
 }
 
 static int no_limit_of_tries(void)
 {
-    WEFT_RETRY(r, .tries = -1, .delay_max = MS)
-    r.result = r.attempt < 1000 ? -EIO : 0;
+    WEFT_RETRY (r, .tries = -1, .delay_max = MS)
+        r.result = r.attempt < 1000 ? -EIO : 0;
     WEFT_CHECK(r.attempt == 1000 && r.result == 0);
     return 0;
 }
 
 static int delays_do_not_overflow(void)
 {
-    WEFT_RETRY(r, .tries = 20, .delay = WEFT_NO_LIMIT, .factor = 1e300, .delay_max = WEFT_MILLISECOND, .no_jitter = true)
-    r.result = -EIO;
+    WEFT_RETRY (r, .tries = 20, .delay = WEFT_NO_LIMIT, .factor = 1e300, .delay_max = WEFT_MILLISECOND, .no_jitter = true)
+        r.result = -EIO;
     WEFT_CHECK(r.attempt == 20 && weft_now() == 19 * MS);
     weft_duration start = weft_now();
-    WEFT_RETRY(s, .tries = 3, .delay = MS, .factor = 1e300, .delay_max = WEFT_NO_LIMIT / 4, .no_jitter = true)
-    {
+    WEFT_RETRY (s, .tries = 3, .delay = MS, .factor = 1e300, .delay_max = WEFT_NO_LIMIT / 4, .no_jitter = true) {
         if (s.attempt == 2)
             break; /* the next pause is that of centuries */
         s.result = -EIO;
@@ -117,8 +114,8 @@ static int the_two_reasons_end_it(void)
 {
     static const int reasons[] = { WEFT_ECANCELED, WEFT_EDEADLINE };
     for (int i = 0; i < 2; i++) {
-        WEFT_RETRY(r, .tries = 5)
-        r.result = reasons[i];
+        WEFT_RETRY (r, .tries = 5)
+            r.result = reasons[i];
         WEFT_CHECK(r.attempt == 1 && r.result == reasons[i]);
     }
     return 0;
@@ -127,8 +124,7 @@ static int the_two_reasons_end_it(void)
 /* A deadline of one try is tried again if its error is another one. */
 static int a_try_may_have_a_deadline(void)
 {
-    WEFT_RETRY(r, .delay = MS)
-    {
+    WEFT_RETRY (r, .delay = MS) {
         WEFT_TIMEOUT (each, 10 * MS) {
             r.result = weft_sleep(r.attempt < 3 ? WEFT_HOUR : MS);
         }
@@ -143,8 +139,8 @@ static int a_deadline_around_it_cuts_the_pause(void)
 {
     int rc = 0, error = 0, attempt = 0;
     WEFT_TIMEOUT (limit, 250 * MS) {
-        WEFT_RETRY(r, .tries = 9, .no_jitter = true)
-        r.result = weft_fail(-EIO, "the disk");
+        WEFT_RETRY (r, .tries = 9, .no_jitter = true)
+            r.result = weft_fail(-EIO, "the disk");
         rc = r.result;
         error = r.error;
         attempt = r.attempt;
@@ -159,8 +155,7 @@ static int what_was_cancelled_before_tries_once(void)
     int count = 0;
     WEFT_TIMEOUT (limit, WEFT_NO_LIMIT) {
         weft_cancel(&limit);
-        WEFT_RETRY(r, .tries = 9)
-        {
+        WEFT_RETRY (r, .tries = 9) {
             count++;
             r.result = -EIO; /* a try that does not wait */
         }
@@ -190,8 +185,8 @@ static int two_steps(int attempt)
 
 static int the_trail_is_that_of_the_last_try(void)
 {
-    WEFT_RETRY(r, .tries = 2)
-    r.result = two_steps(r.attempt);
+    WEFT_RETRY (r, .tries = 2)
+        r.result = two_steps(r.attempt);
     const char *trail = weft_error_trail();
     WEFT_CHECK(r.result == -EIO && strstr(trail, "test_retry.c") && !strstr(trail, "step a") && !strstr(trail, "passed"));
     return 0;
@@ -200,8 +195,7 @@ static int the_trail_is_that_of_the_last_try(void)
 static int break_and_continue(void)
 {
     int count = 0;
-    WEFT_RETRY(r, .tries = 5)
-    {
+    WEFT_RETRY (r, .tries = 5) {
         count++;
         r.result = -EIO;
         if (r.attempt < 3)
@@ -348,8 +342,7 @@ static void close_thing(void *arg)
 
 static int use_thing(struct thing *t, int rc)
 {
-    WEFT_WITH(held, open_thing(t, 0), close_thing, t)
-    {
+    WEFT_WITH (held, open_thing(t, 0), close_thing, t) {
         t->in_use++;
         WEFT_TRY(rc);
         t->in_use++;
@@ -362,24 +355,20 @@ static int blocks_release_however_they_are_left(void)
     struct thing t = { 0 };
     WEFT_CHECK(use_thing(&t, 0) == 0 && t.opened == 1 && t.closed == 1 && t.in_use == 2);
     WEFT_CHECK(use_thing(&t, -EIO) == -EIO && t.opened == 2 && t.closed == 2 && t.in_use == 3);
-    WEFT_WITH(broken, open_thing(&t, -ENOENT), close_thing, &t)
-    {
+    WEFT_WITH (broken, open_thing(&t, -ENOENT), close_thing, &t) {
         t.in_use++;
     }
     WEFT_CHECK(broken.result == -ENOENT && t.closed == 2 && t.in_use == 3);
-    WEFT_WITH(counted, open_thing(&t, 5), close_thing, &t)
-    {
+    WEFT_WITH (counted, open_thing(&t, 5), close_thing, &t) {
         break;
     }
     WEFT_CHECK(counted.result == 0 && t.closed == 3); /* any result that is no error */
     WEFT_TIMEOUT (limit, 10 * MS) {
-        WEFT_WITH(held, open_thing(&t, 0), close_thing, &t)
-        {
+        WEFT_WITH (held, open_thing(&t, 0), close_thing, &t) {
             WEFT_CHECK(weft_sleep(WEFT_HOUR) == WEFT_EDEADLINE);
         }
         WEFT_CHECK(held.result == 0 && t.closed == 4); /* released in spite of the reason */
-        WEFT_WITH(refused, open_thing(&t, 0), close_thing, &t)
-        {
+        WEFT_WITH (refused, open_thing(&t, 0), close_thing, &t) {
             t.in_use = 100;
         }
         WEFT_CHECK(refused.result == WEFT_EDEADLINE && t.in_use == 3 && t.closed == 4);

@@ -192,8 +192,7 @@ static int do_items(struct stress *s)
 
 static int try_again(struct stress *s)
 {
-    WEFT_RETRY(r, .tries = 3, .delay = 2 * MS)
-    {
+    WEFT_RETRY (r, .tries = 3, .delay = 2 * MS) {
         s->tries++;
         EXPECT(s, r.attempt >= 1 && r.attempt <= 3);
         r.result = pause(s);
@@ -224,8 +223,7 @@ static void close_resource(void *resource, void *arg)
 static int use_pool(struct stress *s)
 {
     int rc = 0;
-    WEFT_POOLED(held, s->pool)
-    {
+    WEFT_POOLED (held, s->pool) {
         struct resource *r = held.resource;
         EXPECT(s, r->users++ == 0 && ++s->out <= 2);
         rc = pause(s);
@@ -254,8 +252,7 @@ static void give(void *arg)
 
 static int hold(struct stress *s)
 {
-    WEFT_WITH(held, take(s), give, s)
-    {
+    WEFT_WITH (held, take(s), give, s) {
         EXPECT(s, s->held <= 2);
         WEFT_TRY(pause(s));
     }

@@ -139,7 +139,7 @@ def test_the_assembly_may_be_jumped_to_and_not_be_executed_on_the_stack(processo
 
 def link_alone(archive, program, source=ROOT / 'tests' / 'form' / 'lib_alone.c'):
     """Links all of an archive, used or not, with the source and the third-party libraries, and no server."""
-    packages = ['libuv', 'jansson']
+    packages = ['libuv', 'jansson', 'openssl']
     if run('pkg-config', '--exists', 'libllhttp').returncode == 0:
         packages.append('libllhttp')
     if 'dwfl_begin' in output('nm', archive):

@@ -317,6 +317,13 @@ static bool is_running(long pid)
     return name_end && name_end[2] != 'Z' && name_end[2] != 'X';
 }
 
+static bool ends_soon(long pid)
+{
+    for (int i = 0; i < 10000 && is_running(pid); i++)
+        os_block(1);
+    return pid > 1 && !is_running(pid);
+}
+
 /* TERM is enough for the child, and the rest of the group goes too. */
 static int whole_groups(void)
 {
@@ -328,9 +335,17 @@ static int whole_groups(void)
     long grandchild = strtol(line.data, NULL, 10);
     WEFT_CHECK(grandchild > 1 && grandchild != weft_process_id(p) && is_running(grandchild));
     weft_process_close(p);
-    for (int i = 0; i < 10000 && is_running(grandchild); i++)
-        os_block(1);
-    WEFT_CHECK(!is_running(grandchild) && no_children());
+    WEFT_CHECK(ends_soon(grandchild) && no_children());
+
+    /* A child that ends by itself: its group is there until it is closed. */
+    weft_process_status status;
+    WEFT_TRY(weft_process_open(&p, SH("sh -c 'echo $$; exec sleep 1000' & exit 6"), .output = WEFT_IO_PIPE, .own_group = true));
+    WEFT_CHECK(weft_stream_line(weft_process_output(p), &line, 0) == 1);
+    grandchild = strtol(line.data, NULL, 10);
+    WEFT_TRY(weft_process_wait(p, &status));
+    WEFT_CHECK(status.code == 6 && weft_process_kill(p, SIGTERM) == -ESRCH && is_running(grandchild));
+    weft_process_close(p);
+    WEFT_CHECK(ends_soon(grandchild) && no_children());
     return 0;
 }
 
@@ -343,8 +358,13 @@ static int timed_out(void *arg)
     WEFT_TIMEOUT (limit, 50 * MS) {
         WEFT_CHECK(weft_process_run(&done, SH(deaf), .grace = 50 * MS) == WEFT_EDEADLINE && no_children());
     }
-    /* A grandchild that keeps the output open is ended too. */
-    WEFT_CHECK(weft_process_run(&done, SH("sleep 1000 & exit 0"), .timeout = 50 * MS) == WEFT_EDEADLINE);
+    /* A grandchild that keeps the output open when the child has ended, and one that does not: both are ended too. */
+    WEFT_CHECK(weft_process_run(&done, SH("sleep 1000 & echo $! > grandchild"), .timeout = 200 * MS, .folder = os_root) ==
+               WEFT_EDEADLINE);
+    WEFT_CHECK(ends_soon(strtol(os_get("grandchild"), NULL, 10)));
+    WEFT_TRY(weft_process_run(&done, SH("sleep 1000 <&- >&- 2>&- & echo $! > grandchild"), .folder = os_root));
+    WEFT_CHECK(ends_soon(strtol(os_get("grandchild"), NULL, 10)));
+    weft_process_result_drop(&done);
     return 0;
 }
 

@@ -15,7 +15,7 @@ import pytest
 
 BUILD = pathlib.Path(os.environ['WEFT_BUILD'])
 SLOW = float(os.environ.get('WEFT_TIME_FACTOR', '1'))  # under a sanitizer everything takes longer
-URL = re.compile(r'listening on (?:http://(\S+):(\d+)|unix:(\S+))')
+URL = re.compile(r'listening on (?:https?://(\S+):(\d+)|unix:(\S+))')
 
 
 class Server:
@@ -23,6 +23,8 @@ class Server:
 
     def __init__(self, path, arguments, env, limits):
         clean = {name: value for name, value in os.environ.items() if not name.startswith('WEFT_')}
+        if 'TEST_WORKERS' in os.environ:  # the whole suite with so many
+            clean['WEFT_WORKERS'] = os.environ['TEST_WORKERS']
         self.log = ''
         self.process = subprocess.Popen([path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env={**clean, **env}, preexec_fn=limits)

@@ -94,8 +94,22 @@ static int run_server(void *arg)
     return 0;
 }
 
+/* Made once: the tests of failing memory are not about them. */
+static weft_tls_context *server_side, *client_side;
+
+static void make_contexts(void)
+{
+    weft_tls_words words;
+    if (server_side)
+        return;
+    if (weft_tls_server_new(&server_side, &(weft_tls_options){ .self_signed = true }) < 0 ||
+        weft_tls_reload(server_side, false, &words) < 0 || weft_tls_client_new(&client_side, .insecure = true) < 0)
+        abort();
+}
+
 weft_server *harness_open(weft_app *app)
 {
+    make_contexts();
     log_size = 0;
     harness_log[0] = '\0';
     weft_log_set_sink(keep_log, NULL);
@@ -152,21 +166,69 @@ static void on_closed(weft_transport *t)
     CONTAINER_OF(t, client, t)->is_closed = true;
 }
 
-static const weft_transport_events events = { .input = on_input, .drained = on_drained, .closed = on_closed };
+static void on_connected(weft_transport *t, int error)
+{
+    client *c = CONTAINER_OF(t, client, t);
+    c->is_connected = error == 0;
+    c->error = error;
+}
+
+static const weft_transport_events events = {
+    .input = on_input,
+    .drained = on_drained,
+    .closed = on_closed,
+    .connected = on_connected,
+};
+
+bool harness_is_by_tls(void)
+{
+    return getenv("WEFT_TEST_TLS") != NULL;
+}
+
+static int open_tls(client *c, weft_loop *loop, size_t capacity)
+{
+    weft_transport *server = &c->connection->transport;
+    int rc = weft_tls_wrap(server, loop, &weft_connection_events, &(struct weft_tls_wrap_options){ .context = server_side });
+    if (rc < 0)
+        return rc;
+    rc = weft_tls_wrap(&c->t, loop, &events, &(struct weft_tls_wrap_options){ .context = client_side });
+    if (rc < 0)
+        goto abandon_server;
+    rc = weft_transport_open_pair(weft_tls_inner(server), weft_tls_inner(&c->t), loop, capacity, &weft_tls_inner_events,
+                                  &weft_tls_inner_events);
+    if (rc < 0)
+        goto abandon_both;
+    weft_tls_start(server, false);
+    weft_tls_start(&c->t, false);
+    return 0;
+
+abandon_both:
+    weft_tls_abandon(&c->t);
+abandon_server:
+    weft_tls_abandon(server);
+    return rc;
+}
 
 int client_open(client *c, weft_server *server, size_t capacity)
 {
     *c = (client){ .connection = weft_connection_new(server) };
     if (!c->connection)
         return -ENOMEM;
-    int rc = weft_transport_open_pair(&c->connection->transport, &c->t, server->loop, capacity, &weft_connection_events,
-                                      &events);
+    int rc = harness_is_by_tls() ? open_tls(c, server->loop, capacity)
+                                 : weft_transport_open_pair(&c->connection->transport, &c->t, server->loop, capacity,
+                                                            &weft_connection_events, &events);
     if (rc < 0) {
         weft_connection_abandon(c->connection);
         return rc;
     }
     weft_connection_start(c->connection);
     client_read(c);
+    while (harness_is_by_tls() && !c->is_connected && !c->error && !c->has_ended)
+        settle();
+    if (harness_is_by_tls() && !c->is_connected) { /* memory is out: the server has closed its end */
+        client_close(c, false);
+        return -ENOMEM;
+    }
     return 0;
 }
 

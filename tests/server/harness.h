@@ -24,6 +24,7 @@
 
 #include <weft/test.h>
 
+#include "lib/net/tls.h"
 #include "lib/net/transport_memory.h"
 #include "lib/task/wait.h"
 #include "server/connection.h"
@@ -82,7 +83,8 @@ typedef struct client {
     size_t got_size;
     bool has_ended;
     bool is_closed;
-    bool sips; /* stops to read after each event of input */
+    bool is_connected; /* by TLS */
+    bool sips;         /* stops to read after each event of input */
     int error;
 } client;
 
@@ -118,7 +120,11 @@ bool client_got_one(client *c, int status);
 /* The knobs of the server's end. */
 static inline weft_memory_knobs *server_knobs(client *c)
 {
-    return weft_memory_knobs_of(&c->connection->transport);
+    weft_transport *t = &c->connection->transport;
+    return weft_memory_knobs_of(weft_tls_is(t) ? weft_tls_inner(t) : t);
 }
+
+/* Do the clients come by TLS? With WEFT_TEST_TLS in the environment. */
+bool harness_is_by_tls(void);
 
 #endif

@@ -21,13 +21,19 @@ static int seen_rc, sent_count;
 static int three(weft_request *req)
 {
     WEFT_TRY(weft_events_begin(req));
-    WEFT_CHECK(weft_events_begin(req) == -EALREADY && weft_write(req, "x", 1) == -EBUSY);
-    WEFT_CHECK(weft_events_send(req, .name = "a\nb", .data = "") == -EINVAL && weft_events_send(req, .id = "\r") == -EINVAL);
     WEFT_TRY(weft_events_send(req, .data = "one"));
     WEFT_TRY(weft_events_send(req, .name = "n", .id = "7", .data = "a\nb\r\nc\r\rd\n", .retry = 3 * SECOND));
     WEFT_TRY(weft_sleep(SECOND));
     const char *last = weft_events_last_id(req);
     return weft_events_send(req, .data = last ? last : "none");
+}
+
+static int misuses(weft_request *req)
+{
+    WEFT_TRY(weft_events_begin(req));
+    WEFT_CHECK(weft_events_begin(req) == -EALREADY && weft_write(req, "x", 1) == -EBUSY);
+    WEFT_CHECK(weft_events_send(req, .name = "a\nb", .data = "") == -EINVAL && weft_events_send(req, .id = "\r") == -EINVAL);
+    return 0;
 }
 
 static int quiet(weft_request *req)
@@ -88,6 +94,7 @@ static weft_server *begin(void)
 {
     app = harness_app();
     weft_get(app, "/three", three);
+    weft_get(app, "/misuses", misuses);
     weft_get(app, "/quiet", quiet);
     weft_get(app, "/busy", busy);
     weft_get(app, "/fails", fails);
@@ -118,6 +125,10 @@ static int events_in_chunks(void)
     client_forget(&c);
     WEFT_CHECK(weft_sleep(2 * SECOND) == 0);
     CHECK_GOT(&c, "a\r\ndata: 41\n\n\r\n" LAST FRONT); /* the connection goes on */
+    client_forget(&c);
+    client_send(&c, TEXT(GET("/misuses")));
+    settle();
+    CHECK_GOT(&c, CHUNKED LAST);
     client_forget(&c);
     client_send(&c, TEXT(GET("/without")));
     settle();
@@ -158,6 +169,46 @@ static int heart_beats(void)
     client_close(&c, false); /* who ends his direction reads no more */
     settle();
     WEFT_CHECK(seen_rc == WEFT_EGONE);
+    return finish(server);
+}
+
+/* To HEAD there is nothing but the head, however long it takes. */
+static int nothing_for_head(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 4096));
+    client_send(&c, TEXT("HEAD /quiet HTTP/1.1\r\nHost: a\r\n\r\n" GET("/")));
+    WEFT_CHECK(weft_sleep(20 * SECOND) == 0);
+    CHECK_GOT(&c, CHUNKED FRONT);
+    client_close(&c, false);
+    return finish(server);
+}
+
+/* One that does not read has much to come when the server stops: of that only what has begun to leave is kept. */
+static int stopping_copies_little(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 1000));
+    client_send(&c, TEXT(GET("/news")));
+    settle();
+    client_stop(&c);
+    char data[10000];
+    memset(data, 'y', sizeof data);
+    const weft_message msg = { data, sizeof data, true };
+    for (int i = 0; i < 90; i++) {
+        WEFT_CHECK(weft_room_publish(news_rooms, "news", &msg) == 0);
+        settle();
+    }
+    WEFT_CHECK(weft_rooms_stats(news_rooms).members == 1);
+    weft_server_drain(server);
+    settle();
+    WEFT_CHECK(c.connection->transport.queued > 0 && c.connection->transport.queued < 20000);
+    client_read(&c);
+    settle();
+    WEFT_CHECK(strstr(c.got, "\r\nretry: ") && strcmp(c.got + c.got_size - 9, "\n\n\r\n" LAST) == 0);
+    client_close(&c, false);
     return finish(server);
 }
 
@@ -399,10 +450,34 @@ static int memory_runs_out(void)
     return 0;
 }
 
+/* Each wait of a day, before it, in it and behind its event; nobody keeps a seat. */
+static int waits_are_cancelled(void)
+{
+    app = harness_app();
+    weft_get(app, "/three", three);
+    weft_get(app, "/news", news);
+    weft_get(app, "/wait", wait_for_news);
+    news_rooms = weft_rooms_new(app, .history = 10, .greets = true);
+    for (int when = WEFT_CANCEL_BEFORE; when <= WEFT_CANCEL_WOKEN; when++) {
+        weft_test_report report = { .struck = true };
+        uint64_t n = 0, waits = 1;
+        for (; n < waits && n < 500; waits = report.waits) {
+            int rc = weft_test_run(day, NULL, &report, .cancel_at = ++n, .cancel_when = (enum weft_cancel_when)when);
+            WEFT_CHECK(rc == 0 || rc == WEFT_ECANCELED);
+            WEFT_CHECK(weft_rooms_stats(news_rooms).members == 0 && atomic_load(&news_rooms->hub_count) == 0);
+        }
+        WEFT_CHECK(n > 10 && n < 500);
+    }
+    weft_app_free(app);
+    return 0;
+}
+
 static const weft_test tests[] = {
-    TEST(events_in_chunks), TEST(other_framings),  TEST(heart_beats),      TEST(a_slow_client),
-    TEST(a_stuck_client),   TEST(no_false_end),    TEST(stopping),         TEST(in_a_room),
-    TEST(long_polling),     TEST(one_never_reads), PLAIN(memory_runs_out),
+    TEST(events_in_chunks), TEST(other_framings),         TEST(heart_beats),
+    TEST(nothing_for_head), TEST(stopping_copies_little), TEST(a_slow_client),
+    TEST(a_stuck_client),   TEST(no_false_end),           TEST(stopping),
+    TEST(in_a_room),        TEST(long_polling),           TEST(one_never_reads),
+    PLAIN(memory_runs_out), PLAIN(waits_are_cancelled),
 };
 
 int main(int argc, char **argv)

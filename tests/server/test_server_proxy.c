@@ -165,7 +165,7 @@ static void ask(const char *networks, const char *text, char *reply, size_t room
     WEFT_CHECK(weft_app_configure(app, &options) == 0);
     weft_server *server = harness_open(app);
     WEFT_CHECK(weft_server_listen(server, "127.0.0.1:0") == 0);
-    int fd = connect_to(weft_listener_port(server->listeners[0]));
+    int fd = connect_to(weft_listener_port(server->doors[0].listener));
     ssize_t n = -1;
     (void)!write(fd, text, strlen(text)); /* the server may have reset it already */
     for (int i = 0; i < 200 && n < 0; i++) {

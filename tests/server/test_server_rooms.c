@@ -34,6 +34,27 @@ static void check_nothing_is_left(weft_rooms *rooms)
     weft_rooms_free(rooms);
 }
 
+/* Members of six kinds, one beside the other: each message is still encoded once for each kind. */
+static int test_many_kinds(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter all[12];
+    const unsigned kinds[] = { 2, 3, 4, 5, 0, 6 };
+    for (int i = 0; i < 12; i++) {
+        WEFT_CHECK(sitter_open(&all[i], 1000, kinds[i % 6]) == 0);
+        WEFT_CHECK(sitter_join(&all[i], rooms, "a") == 0);
+    }
+    sitter_encodes = 0;
+    WEFT_CHECK(sitter_say(&all[0], "one") == 0);
+    settle();
+    for (int i = 0; i < 12; i++)
+        WEFT_CHECK(sitter_has(&all[i], "one;"));
+    WEFT_CHECK(sitter_encodes == 1); /* of kind 0 */
+    close_all(all, 12);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
 static int test_everybody_gets_it(void)
 {
     weft_rooms *rooms = weft_rooms_new(NULL, 0);
@@ -535,6 +556,7 @@ static int test_memory_runs_out(void)
 
 static const weft_test tests[] = {
     { .name = "everybody gets it, encoded once", .body = test_everybody_gets_it },
+    { .name = "many kinds of members", .body = test_many_kinds },
     { .name = "some of them get it", .body = test_some_of_them },
     { .name = "slow: drop the oldest, and tell", .body = test_drop_oldest },
     { .name = "slow: keep the latest of each key", .body = test_keep_latest },

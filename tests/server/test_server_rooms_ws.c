@@ -6,6 +6,8 @@
 #include <weft/room.h>
 #include <weft/ws.h>
 
+#include "server/session.h"
+
 #define HANDSHAKE(path)                                                                                                        \
     "GET " path " HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"           \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -51,11 +53,77 @@ static int served(weft_request *req)
     return weft_ws_serve(req, &handlers);
 }
 
+/* Works on each message for a while, then sends it back. */
+static int dawdles(weft_request *req)
+{
+    weft_ws *ws;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0) {
+        (void)!weft_sleep(10 * MS);
+        WEFT_TRY(weft_ws_send(ws, &msg));
+    }
+    return rc;
+}
+
+static int dawdles_on_message(weft_ws *ws, const weft_message *msg)
+{
+    (void)!weft_sleep(10 * MS);
+    return weft_ws_send(ws, msg);
+}
+
+/* One message is for `open`; what comes after it is counted. */
+static int counted;
+
+static int open_receives(weft_ws *ws)
+{
+    weft_message msg;
+    WEFT_TRY(weft_ws_receive(ws, &msg));
+    return weft_sleep(10 * MS);
+}
+
+static int counts(weft_ws *ws, const weft_message *msg)
+{
+    (void)ws, (void)msg;
+    counted++;
+    return 0;
+}
+
+static int served_after_one(weft_request *req)
+{
+    const weft_ws_handlers handlers = { .open = open_receives, .message = counts };
+    return weft_ws_serve(req, &handlers);
+}
+
+/* Sits in a room while it streams a message, which takes a second. */
+static int streams(weft_request *req)
+{
+    weft_ws *ws;
+    weft_member *me;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    WEFT_TRY(weft_room_join(ws, "r", &me, .rooms = rooms));
+    WEFT_TRY(weft_ws_stream(ws, false));
+    WEFT_TRY(weft_sleep(WEFT_SECOND));
+    WEFT_TRY(weft_ws_stream_end(ws));
+    return weft_sleep(WEFT_SECOND);
+}
+
+static int served_slowly(weft_request *req)
+{
+    const weft_ws_handlers handlers = { .message = dawdles_on_message };
+    return weft_ws_serve(req, &handlers);
+}
+
 static weft_server *begin(void)
 {
     app = harness_app();
     weft_get(app, "/ws/{room}", chat);
     weft_get(app, "/served", served);
+    weft_get(app, "/dawdles", dawdles);
+    weft_get(app, "/served-slowly", served_slowly);
+    weft_get(app, "/served-after-one", served_after_one);
+    weft_get(app, "/streams", streams);
     rooms = weft_rooms_new(app, .slow_code = 1008);
     return harness_open(app);
 }
@@ -179,6 +247,144 @@ static int stopping(void)
     return finish(server);
 }
 
+/* A message stays what it is while it is worked on, whatever comes meanwhile. */
+static int more_comes_meanwhile(void)
+{
+    weft_server *server = begin();
+    const char *const paths[] = { HANDSHAKE("/dawdles"), HANDSHAKE("/served-slowly") };
+    for (int i = 0; i < 2; i++) {
+        client c;
+        WEFT_TRY(open_socket(&c, server, 4096, paths[i]));
+        client_send(&c, TEXT(SAYS("\x95", "twenty bytes, no less")));
+        settle();
+        client_send(&c, TEXT(MASKED("\x89", "\x80") SAYS("\x83", "two")));
+        settle();
+        WEFT_CHECK(weft_sleep(30 * MS) == 0);
+        CHECK_GOT(&c, "\x8a\0\x81\x15twenty bytes, no less\x81\3two");
+        client_close(&c, true);
+    }
+    return finish(server);
+}
+
+static int what_open_received_is_not_handled_again(void)
+{
+    weft_server *server = begin();
+    client c;
+    counted = 0;
+    WEFT_TRY(open_socket(&c, server, 4096, HANDSHAKE("/served-after-one")));
+    client_send(&c, TEXT(SAYS("\x82", "hi")));
+    settle();
+    client_close(&c, true);
+    settle();
+    WEFT_CHECK(counted == 0);
+    return finish(server);
+}
+
+/* What a room says meanwhile is held back, but not without limit, and none of it is lost. */
+static int held_back(void)
+{
+    weft_server *server = begin();
+    char message[8 + 10000] = "\x81\xfe\x27\x10\0\0\0\0";
+    memset(message + 8, 'z', 10000);
+    for (int count = 50; count <= 60; count += 10) {
+        client c, talker;
+        WEFT_TRY(open_socket(&c, server, 2000000, HANDSHAKE("/streams")));
+        WEFT_TRY(open_socket(&talker, server, 2000000, HANDSHAKE("/ws/r")));
+        for (int i = 0; i < count; i++)
+            client_send(&talker, message, sizeof message);
+        WEFT_CHECK(weft_sleep(1500 * MS) == 0);
+        WEFT_CHECK(weft_rooms_stats(rooms).disconnected == (count > 52));
+        WEFT_CHECK(count > 52 || c.got_size == 2 + (size_t)count * 10004);
+        client_close(&c, true);
+        client_close(&talker, true);
+        WEFT_CHECK(weft_sleep(2 * WEFT_SECOND) == 0);
+    }
+    return finish(server);
+}
+
+/* One that does not read has most of a megabyte to come, which many may share, when the server stops, or it closes itself. */
+static int an_end_copies_little(void)
+{
+    for (int stops = 0; stops < 2; stops++) {
+        weft_server *server = begin();
+        client stuck;
+        WEFT_TRY(open_socket(&stuck, server, 1000, HANDSHAKE("/ws/r")));
+        client_stop(&stuck);
+        char data[10000];
+        memset(data, 'z', sizeof data);
+        const weft_message msg = { data, sizeof data, true };
+        for (int i = 0; i < 90; i++) {
+            WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+            settle();
+        }
+        weft_transport *t = &stuck.connection->transport;
+        WEFT_CHECK(weft_rooms_stats(rooms).members == 1 && t->queued < 10010);
+        if (stops)
+            weft_server_drain(server);
+        else
+            client_send(&stuck, TEXT(MASKED("\x88", "\x82") "\x03\xe8"));
+        for (int i = 0; i < 200 && stuck.connection->state == WEFT_CONNECTION_UPGRADED; i++)
+            WEFT_CHECK(weft_sleep(100 * MS) == 0 && t->queued < 20000);
+        WEFT_CHECK(stuck.connection->state == WEFT_CONNECTION_LINGER && t->queued < 20000);
+        client_read(&stuck);
+        settle();
+        WEFT_CHECK(stuck.got_size < 30000 &&
+                   memcmp(stuck.got + stuck.got_size - 4, stops ? "\x88\2\x03\xe9" : "\x88\2\x03\xe8", 4) == 0);
+        client_close(&stuck, false);
+        WEFT_TRY(finish(server));
+    }
+    return 0;
+}
+
+/* A close for which there is no room takes the place of what waits: nothing may follow it. */
+static int nothing_follows_a_close(void)
+{
+    weft_server *server = begin();
+    client stuck;
+    WEFT_TRY(open_socket(&stuck, server, 1000, HANDSHAKE("/ws/r")));
+    client_stop(&stuck);
+    const weft_message msg = { "hi", 2, true };
+    char large[2000];
+    memset(large, 'z', sizeof large);
+    const weft_message first = { large, sizeof large, true };
+    WEFT_CHECK(weft_room_publish(rooms, "r", &first) == 0);
+    settle();
+    for (int i = 0; i < WEFT_OUTBOX_COUNT_MOST; i++) {
+        WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+        if (i % 100 == 0)
+            settle();
+    }
+    settle();
+    const weft_ws *ws = CONTAINER_OF(stuck.connection->upgrade, weft_ws, upgrade);
+    WEFT_CHECK(weft_rooms_stats(rooms).members == 1 && ws->outbox.count == WEFT_OUTBOX_COUNT_MOST);
+    weft_server_drain(server);
+    settle();
+    client_read(&stuck);
+    settle();
+    WEFT_CHECK(stuck.got_size > 20 && memcmp(stuck.got + stuck.got_size - 16, "the server stops", 16) == 0);
+    client_close(&stuck, false);
+    return finish(server);
+}
+
+/* When all connections together hold too much nothing is read; that is over when they do not any more. */
+static int reading_goes_on(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(open_socket(&c, server, 4096, HANDSHAKE("/ws/r")));
+    size_t budget = server->app->settings.buffer_budget;
+    server->app->settings.buffer_budget = 0;
+    client_send(&c, "\x81", 1);
+    settle();
+    WEFT_CHECK(!c.connection->transport.is_reading);
+    server->app->settings.buffer_budget = budget;
+    client_send(&c, TEXT("\x82\0\0\0\0hi"));
+    WEFT_CHECK(weft_sleep(35 * WEFT_SECOND) == 0);
+    WEFT_CHECK(c.got_size >= 4 && memmem(c.got, c.got_size, "\x81\2hi", 4));
+    client_close(&c, true);
+    return finish(server);
+}
+
 static int day(void *arg)
 {
     (void)arg;
@@ -221,7 +427,10 @@ static int memory_runs_out(void)
 }
 
 static const weft_test tests[] = {
-    TEST(everybody_hears), TEST(compressed_once), TEST(one_never_reads), TEST(stopping), PLAIN(memory_runs_out),
+    TEST(everybody_hears), TEST(compressed_once),      TEST(one_never_reads),
+    TEST(stopping),        TEST(more_comes_meanwhile), TEST(what_open_received_is_not_handled_again),
+    TEST(held_back),       TEST(an_end_copies_little), TEST(nothing_follows_a_close),
+    TEST(reading_goes_on), PLAIN(memory_runs_out),
 };
 
 int main(int argc, char **argv)

@@ -105,7 +105,7 @@ static int limit_is_met_by_the_rest(void *arg)
     weft_app *app = app_with_limit(1);
     weft_server *server = harness_open(app);
     WEFT_CHECK(weft_server_listen(server, "127.0.0.1:0") == 0 && weft_server_listen(server, "127.0.0.1:0") == 0);
-    int fd = connect_to(weft_listener_port(server->listeners[1]));
+    int fd = connect_to(weft_listener_port(server->doors[1].listener));
     weft_server_drain(server);
     weft_server_close_door(server); /* no turn of the loop before it */
     WEFT_CHECK(server->counts.accepted == 1);
@@ -129,7 +129,7 @@ static int limit_of_connections(void *arg)
     int fds[MORE];
     WEFT_CHECK(weft_server_listen(server, "127.0.0.1:0") == 0);
     for (int i = 0; i < MORE; i++)
-        fds[i] = connect_to(weft_listener_port(server->listeners[0]));
+        fds[i] = connect_to(weft_listener_port(server->doors[0].listener));
     WEFT_CHECK(weft_sleep(50 * MS) == 0);
     WEFT_CHECK(server->connection_count == LIMIT && server->counts.accepted == LIMIT);
     for (int i = 0; i < MORE; i++) {

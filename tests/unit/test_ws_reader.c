@@ -340,6 +340,44 @@ static void parts(void **state)
     feed_close(&f);
 }
 
+/* A frame of 2^40 bytes: what is held is what has come. */
+static void parts_of_a_huge_frame(void **state)
+{
+    (void)state;
+    feed f;
+    char *bytes = calloc(1, 64 * 1024);
+    feed_open(&f, WEFT_WS_SERVER);
+    f.want = WEFT_WS_WANT_PART;
+    feed_bytes(&f, "\x82\xff\0\0\1\0\0\0\0\0" Z, 14);
+    for (int i = 0; i < 3; i++) {
+        feed_bytes(&f, bytes, 64 * 1024);
+        assert_false(f.is_over); /* by the budget */
+    }
+    assert_int_equal(f.byte_count, 3 * 64 * 1024);
+    f.want = WEFT_WS_WANT_MESSAGE; /* for the rest of it the limit holds */
+    feed_bytes(&f, bytes, 1);
+    assert_true(f.is_over);
+    feed_close(&f);
+    free(bytes);
+}
+
+static void a_message_stays_while_nothing_is_wanted(void **state)
+{
+    (void)state;
+    feed f;
+    weft_ws_event event;
+    size_t taken;
+    feed_open(&f, WEFT_WS_SERVER);
+    assert_int_equal(weft_ws_reader_next(&f.reader, WEFT_WS_WANT_MESSAGE, "\x81\x82" Z "ab", 8, &taken, &event),
+                     WEFT_WS_MESSAGE);
+    assert_int_equal(weft_ws_reader_next(&f.reader, WEFT_WS_WANT_CONTROL, "\x89\x80" Z, 6, &taken, &event), WEFT_WS_PINGED);
+    assert_non_null(f.reader.data);
+    assert_string_equal(f.reader.data, "ab");
+    assert_int_equal(weft_ws_reader_next(&f.reader, WEFT_WS_WANT_MESSAGE, "", 0, &taken, &event), WEFT_WS_MORE);
+    assert_null(f.reader.data);
+    feed_close(&f);
+}
+
 static void nothing_of_a_message_without_a_receiver(void **state)
 {
     (void)state;
@@ -552,6 +590,8 @@ int main(void)
         cmocka_unit_test(fragments_to_the_limit),
         cmocka_unit_test(the_budget_is_kept),
         cmocka_unit_test(parts),
+        cmocka_unit_test(parts_of_a_huge_frame),
+        cmocka_unit_test(a_message_stays_while_nothing_is_wanted),
         cmocka_unit_test(nothing_of_a_message_without_a_receiver),
         cmocka_unit_test(a_header_alone_holds_nothing),
         cmocka_unit_test(compressed),

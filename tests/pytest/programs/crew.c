@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/* Tells which worker answers; blocks a worker; logs what its hooks do. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <weft.h>
+
+struct mine {
+    int number; /* in the order of their starts */
+    int served; /* by this worker alone: no lock */
+};
+
+static atomic_int started, served_in_all;
+
+static int start(weft_app *app)
+{
+    (void)app;
+    weft_log(WEFT_LOG_INFO, "hook: start");
+    return getenv("FAIL_START") ? -5 : weft_sleep(WEFT_MILLISECOND);
+}
+
+static void stop(weft_app *app)
+{
+    (void)app;
+    weft_log(WEFT_LOG_INFO, "hook: stop after %d", atomic_load(&served_in_all));
+}
+
+static int worker_start(weft_app *app, void **ret_state)
+{
+    (void)app;
+    struct mine *mine = calloc(1, sizeof *mine);
+    mine->number = atomic_fetch_add(&started, 1);
+    *ret_state = mine;
+    WEFT_TRY(weft_sleep(WEFT_MILLISECOND));
+    if (mine->number == 1 && getenv("FAIL_WORKER")) {
+        free(mine);
+        return -5;
+    }
+    weft_log(WEFT_LOG_INFO, "hook: worker %d starts", mine->number);
+    return 0;
+}
+
+static void worker_stop(weft_app *app, void *state)
+{
+    struct mine *mine = state;
+    (void)app;
+    if (weft_sleep(WEFT_MILLISECOND) == 0)
+        weft_log(WEFT_LOG_INFO, "hook: worker %d stops after %d", mine->number, mine->served);
+    free(mine);
+}
+
+static int who(weft_request *req)
+{
+    struct mine *mine = weft_worker_state(req);
+    mine->served++;
+    atomic_fetch_add(&served_in_all, 1);
+    return weft_reply_text(req, 200, "%d %d", weft_worker_number(req), mine->number);
+}
+
+static int late(weft_request *req)
+{
+    WEFT_TRY(weft_sleep(weft_param_int(req, "ms") * WEFT_MILLISECOND));
+    return who(req);
+}
+
+/* Holds the loop. */
+static int block(weft_request *req)
+{
+    int64_t ms = weft_param_int(req, "ms");
+    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+    return who(req);
+}
+
+int main(int argc, char **argv)
+{
+    weft_app *app = weft_app_new();
+    weft_app_hooks(app, .start = start, .stop = stop, .worker_start = worker_start, .worker_stop = worker_stop);
+    weft_get(app, "/", who);
+    weft_get(app, "/late/{ms:int}", late);
+    weft_get(app, "/block/{ms:int}", block);
+    return weft_app_main(app, argc, argv);
+}

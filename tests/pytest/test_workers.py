@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""Several workers: who answers, what they share, a worker that is held, and how they stop."""
+
+import collections
+import re
+import resource
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from conftest import SLOW, URL, read_reply
+
+REQUEST = b'GET %s HTTP/1.1\r\nHost: a\r\n\r\n'
+
+
+@pytest.fixture
+def crew(start):
+    def start_crew(*flags, workers=2, **options):
+        server = start('crew', '--listen', '127.0.0.1:0', '--workers', str(workers), *flags, **options)
+        server.wait_log(URL)
+        return server
+    return start_crew
+
+
+def ask(sock, path=b'/'):
+    sock.sendall(REQUEST % path)
+    head, body = read_reply(sock)
+    assert head.startswith(b'HTTP/1.1 200 ')
+    return body.decode()
+
+
+def once(server, path=b'/'):
+    with server.connect() as sock:
+        return ask(sock, path)
+
+
+def one_of_each(server):
+    """A connection to each of two workers."""
+    found = {}
+    for _ in range(100):
+        sock = server.connect()
+        number = ask(sock).split()[0]
+        if number in found:
+            sock.close()
+        found.setdefault(number, sock)
+        if len(found) == 2:
+            return found['0'], found['1']
+    raise AssertionError('one worker serves all')
+
+
+def test_both_serve_and_have_their_own_state(crew):
+    server = crew()
+    seen = collections.Counter(once(server) for _ in range(200))
+    assert len(seen) == 2 and min(seen.values()) > 40  # each connection goes to one or the other by a hash
+    assert {answer.split()[0] for answer in seen} == {'0', '1'}
+    assert server.stop() == 0
+    assert re.search(r'stopped: 200 requests served on 200 connections', server.log)
+    hooks = re.findall(r'hook: (.*)', server.log)
+    assert hooks[0] == 'start' and hooks[-1] == 'stop after 200'
+    assert sorted(hooks[1:3]) == ['worker 0 starts', 'worker 1 starts']
+    stops = [int(hook.split()[-1]) for hook in hooks[3:-1]]
+    assert len(stops) == 2 and sum(stops) == 200
+
+
+def test_as_many_as_there_are_processors(crew):
+    server = crew(workers='auto')
+    once(server)
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize('value', ['0', 'x', '-1', '257', ''])
+def test_bad_numbers(start, value):
+    server = start('crew', '--workers', value)
+    assert server.wait() == 2 and '--workers' in server.log
+
+
+def test_an_address_in_use_is_refused(crew, start):
+    server = crew()
+    second = start('crew', '--workers', '2', '--listen', '127.0.0.1:%d' % server.port)
+    assert second.wait() == 1 and 'Address already in use' in second.log
+    assert once(server)
+
+
+@pytest.mark.parametrize('variable', ['FAIL_START', 'FAIL_WORKER'])
+def test_a_hook_that_fails(start, variable):
+    server = start('crew', '--workers', '2', '--listen', '127.0.0.1:0', env={variable: '1'})
+    assert server.wait() == 1 and 'Input/output error' in server.log
+    assert ('hook: stop after 0' in server.log) == (variable == 'FAIL_WORKER')
+
+
+def test_a_worker_that_is_held(crew):
+    """Its queue is served by the other; what it had accepted waits, and is not lost."""
+    server = crew()
+    held, _ = one_of_each(server)
+    kept = server.connect()
+    while ask(kept).split()[0] != '0':
+        kept.close()
+        kept = server.connect()
+    held.sendall(REQUEST % b'/block/4000')
+    started = time.monotonic()
+    time.sleep(0.3)
+    kept.sendall(REQUEST % b'/')
+    answers = []
+
+    def visit():
+        answers.append((once(server).split()[0], time.monotonic() - started))
+
+    threads = [threading.Thread(target=visit) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 40
+    if SLOW == 1:
+        assert all(number == '1' and after < 3.8 for number, after in answers), answers
+    assert re.search(r'worker 0 has not turned for .* s: worker 1 accepts in its place', server.log)
+    assert read_reply(held)[1].startswith(b'0') and read_reply(kept)[1].startswith(b'0')
+    deadline = time.monotonic() + 10 * SLOW
+    while once(server).split()[0] != '0':  # it accepts for itself again
+        assert time.monotonic() < deadline
+    assert server.stop() == 0
+
+
+def test_the_cap_is_one_for_all(crew):
+    server = crew(limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (180, 180)))  # so 98 connections
+    crowd = [server.connect() for _ in range(140)]
+    server.wait_log('98 connections are open, which is the limit')
+    answered = 0
+    for sock in crowd:
+        sock.sendall(REQUEST % b'/')
+    time.sleep(0.5)
+    for sock in crowd:
+        sock.setblocking(False)
+        try:
+            answered += bool(sock.recv(1000))
+        except BlockingIOError:
+            pass
+    assert 90 <= answered <= 100  # two that accept at once may pass it by one each
+    for sock in crowd:
+        sock.close()
+    assert once(server) and once(server)
+    assert server.stop() == 0
+
+
+def test_a_unix_socket(crew, tmp_path):
+    path = str(tmp_path / 'socket')
+    server = crew('--listen', 'unix:' + path)
+
+    def visit():
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10 * SLOW)
+            sock.connect(path)
+            return ask(sock)
+
+    assert all(visit() for _ in range(50))
+    assert server.stop() == 0 and not (tmp_path / 'socket').exists()
+
+
+def test_what_is_in_flight_is_answered(crew, tmp_path):
+    log = tmp_path / 'access.log'
+    server = crew('--access-log', str(log))
+    one, other = one_of_each(server)
+    with server.connect() as idle:
+        ask(idle)
+        for sock in (one, other):
+            sock.sendall(REQUEST % b'/late/700')
+        time.sleep(0.2)
+        server.send(signal.SIGTERM)
+        server.wait_log('the door is closed')
+        for sock in (one, other):
+            head, body = read_reply(sock)
+            assert b'\r\nConnection: close' in head and body
+            assert sock.recv(1) == b''
+        assert idle.recv(1) == b''
+    assert server.wait() == 0
+    assert re.search(r'2 finished while draining, 0 cancelled, 0 connections cut', server.log)
+    lines = log.read_text().splitlines()
+    assert len(lines) >= 5 and all(re.match(r'127\.0\.0\.1 - - \[.*\] "GET /\S* HTTP/1\.1" 200 ', line) for line in lines)
+
+
+def test_the_second_signal_cancels_in_all(crew):
+    server = crew()
+    one, other = one_of_each(server)
+    for sock in (one, other):
+        sock.sendall(REQUEST % b'/late/60000')
+    time.sleep(0.2)
+    server.send(signal.SIGTERM)
+    server.wait_log('draining')
+    server.send(signal.SIGTERM)
+    for sock in (one, other):
+        assert read_reply(sock)[0].startswith(b'HTTP/1.1 503')
+    assert server.wait() == 75 and '2 cancelled' in server.log
+
+
+def test_a_worker_that_does_not_stop_is_cut(crew):
+    server = crew('--drain', '0.1')
+    one, other = one_of_each(server)
+    other.sendall(REQUEST % b'/block/60000')
+    time.sleep(0.2)
+    server.send(signal.SIGTERM)
+    server.send(signal.SIGTERM)
+    assert server.wait(20) == 75
+
+
+def test_tasks_of_all_are_listed(crew):
+    server = crew()
+    one, other = one_of_each(server)
+    for sock in (one, other):
+        sock.sendall(REQUEST % b'/late/1000')
+    time.sleep(0.2)
+    server.send(signal.SIGQUIT)
+    server.wait_log(r'worker 1:\n')
+    for sock in (one, other):
+        read_reply(sock)
+    assert server.log.count('/late/{ms:int}') >= 2
+    assert server.stop() == 0
