@@ -118,7 +118,7 @@ static bool upgrade(int fd)
 /* What is left of a read is the beginning of a frame: keeps it. False when there is no memory. */
 static bool keep(struct connection *c, const unsigned char *at, size_t size, size_t whole)
 {
-    c->whole = whole ? whole : HEADER_ROOM;
+    c->whole = whole ? whole : 14;
     size_t room = HEADER_ROOM + (c->whole > size ? c->whole : size);
     if (room > c->room) {
         free(c->frame);
@@ -143,8 +143,16 @@ static bool read_on(int fd)
     c->size += (size_t)n;
     if (c->size < c->whole)
         return true;
-    size_t header;
-    frame_size((unsigned char *)c->frame + HEADER_ROOM, c->size, &header);
+    size_t header, whole = frame_size((unsigned char *)c->frame + HEADER_ROOM, c->size, &header);
+    if (whole > c->whole) { /* only its header was awaited so far */
+        char *more = realloc(c->frame, HEADER_ROOM + whole);
+        if (!more)
+            return false;
+        c->frame = more;
+        c->room = HEADER_ROOM + whole;
+        c->whole = whole;
+        return true;
+    }
     c->is_partial = false;
     return echo(fd, (unsigned char *)c->frame + HEADER_ROOM, header, c->whole);
 }

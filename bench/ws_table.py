@@ -3,7 +3,7 @@
 # Copyright (c) the Weft authors
 """The table of WebSockets: echoes of four sizes over 64 connections, against a bare epoll server ("raw"), and idle sockets.
 
-The servers take turns on core 0, the load is on core 1; processor time is what the kernel charges the server, divided by the
+Idle sockets come first, while the servers hold nothing else. The servers take turns on core 0, the load is on core 1; processor time is what the kernel charges the server, divided by the
 messages that came back, and the ratio to raw is taken within each round. Idle memory is what the server's own grows by for each
 of many sockets, served by a loop (/ws/echo of the demo) and by callbacks (/idle of examples/http/sockets).
 """
@@ -88,6 +88,11 @@ def main():
             servers.append(served)
             for server in servers:
                 wait_until_it_listens(server)
+            print("| idle, %d sockets | bytes a socket |" % args.idle)
+            print("|---|--:|")
+            print("| a loop, with its stack | %.0f |" % idle_memory(args, demo, "/ws/echo"), flush=True)
+            print("| callbacks | %.0f |" % idle_memory(args, served, "/idle"), flush=True)
+            print()
             print("| echo, %d connections | raw us | Weft us | x raw | Weft messages/s |" % CONNECTIONS)
             print("|---|--:|--:|--:|--:|")
             for size in SIZES:
@@ -96,11 +101,6 @@ def main():
                 print("| %d B | %.1f | %.1f | %.2f | %.0f |" % (
                     size, statistics.median(r[1] for r, _ in rounds), statistics.median(w[1] for _, w in rounds),
                     statistics.median(ratios), statistics.median(w[0] for _, w in rounds)), flush=True)
-            print()
-            print("| idle, %d sockets | bytes a socket |" % args.idle)
-            print("|---|--:|")
-            print("| a loop, with its stack | %.0f |" % idle_memory(args, demo, "/ws/echo"), flush=True)
-            print("| callbacks | %.0f |" % idle_memory(args, served, "/idle"), flush=True)
         finally:
             for server in servers:
                 server.end()

@@ -27,6 +27,19 @@ static void withdraw(weft_wait *wait)
     ((weft_ws *)(uintptr_t)wait->on)->receiver = NULL;
 }
 
+/* Is there anything to look at? If not, the last message is let go of and the transport read, as looking would have done: in
+ * most receives there is nothing at first. */
+static bool has_input(weft_ws *ws)
+{
+    weft_connection *c = ws->connection;
+    if (c->input.size > 0 || c->has_ended || ws->state >= WEFT_WS_CLOSED_BOTH)
+        return true;
+    if (ws->reader.is_delivered)
+        weft_ws_reader_release(&ws->reader);
+    weft_connection_read_on(c);
+    return false;
+}
+
 /* Waits for the next event of a message; 1, or why there is none. */
 static int receive(weft_ws *ws, enum weft_ws_want want, enum weft_ws_kind *ret_kind)
 {
@@ -40,7 +53,8 @@ static int receive(weft_ws *ws, enum weft_ws_want want, enum weft_ws_kind *ret_k
         return -EBUSY;
     for (;;) {
         struct pull p = { ws, want, WEFT_WS_MORE };
-        weft_on_loop_stack(pull, &p);
+        if (has_input(ws))
+            weft_on_loop_stack(pull, &p);
         *ret_kind = p.kind;
         if (p.kind == WEFT_WS_MESSAGE || p.kind == WEFT_WS_PART)
             return 1;

@@ -13,6 +13,9 @@
 #include <errno.h>
 #include <string.h>
 #include <wslay/wslay.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include <weft/error.h>
 
@@ -123,6 +126,12 @@ void weft_ws_mask(char *out, const char *in, size_t size, const uint8_t key[4], 
     uint64_t mask;
     memcpy(&mask, turned, 8);
     size_t i = 0;
+#ifdef __SSE2__
+    const __m128i wide = _mm_set1_epi64x((long long)mask);
+    for (; size - i >= 16; i += 16)
+        _mm_storeu_si128((__m128i *)(void *)(out + i),
+                         _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)(in + i)), wide));
+#endif
     for (; size - i >= 8; i += 8) {
         uint64_t word;
         memcpy(&word, in + i, 8);

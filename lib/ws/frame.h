@@ -5,7 +5,7 @@
  *
  * wslay shows no field of a header before the first byte of the payload, and looks at neither RSV bits, unknown opcodes nor the
  * mask. So the at most 14 bytes of a header are read and judged here, each as it arrives; then wslay is fed the header without
- * its mask bit and key, and the payload is unmasked eight bytes at a time while it is copied out of wslay: 17 ns for a frame of
+ * its mask bit and key, and the payload is unmasked by words while it is copied out of wslay: 17 ns for a frame of
  * 64 bytes, against 190 with its own unmasking.
  *
  * A context of wslay holds 4 KiB. Contexts come from a pool, which a loop has for each role; one is held only between the
