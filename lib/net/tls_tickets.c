@@ -107,5 +107,6 @@ void weft_tls_use_tickets(SSL_CTX *ctx)
 {
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, give_key);
     SSL_CTX_set_timeout(ctx, (long)(2 * KEY_TIME / WEFT_SECOND));
+    SSL_CTX_set_num_tickets(ctx, 1); /* of 1.3: one is enough to come back, and each costs as much as a small reply */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets alone: nothing is kept here */
 }
