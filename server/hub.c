@@ -322,8 +322,12 @@ void weft_hub_end(weft_rooms *rooms)
     weft_hub *hub = weft_here->hubs;
     while (hub && hub->rooms != rooms)
         hub = hub->next;
-    if (!hub || hub->member_count > 0 || hub->is_posted)
+    if (!hub || hub->member_count > 0)
         return;
+    pthread_mutex_lock(&rooms->lock);
+    if (hub->is_posted)
+        weft_loop_withdraw(hub->loop, &hub->post); /* from now on nobody posts to it: it has no members */
+    pthread_mutex_unlock(&rooms->lock);
     end_batch(hub);
     drop_mail(&hub->at_hand);
     drop_mail(&hub->mail);

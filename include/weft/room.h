@@ -84,7 +84,8 @@ WEFT_API weft_rooms *weft_rooms_new_(struct weft_app *app, const weft_rooms_opti
 #define weft_rooms_new(app, ...)                                                                                               \
     weft_rooms_new_((app), &(weft_rooms_options){ .struct_size = sizeof(weft_rooms_options), __VA_ARGS__ })
 
-/* Only of sets without an app, and when no room has members. NULL is fine. */
+/* Only of sets without an app, and when no room has members; loops of other threads that had some must have gone on a turn
+ * since, or ended. NULL is fine. */
 WEFT_API void weft_rooms_free(weft_rooms *rooms);
 
 typedef struct weft_room_stats {

@@ -26,7 +26,7 @@ def programs():
     """Each example's name and its sources: a file of its own, or a folder that is one program (but those of the documents)."""
     found = {path.stem: [path] for path in EXAMPLES.glob('*.c')}
     for folder in EXAMPLES.iterdir():
-        if folder.name in ('http', 'patterns', 'runtime'):  # a program a file
+        if folder.name in ('http', 'os', 'patterns', 'runtime'):  # a program a file
             found.update({path.stem: [path] for path in folder.glob('*.c')})
         elif folder.is_dir() and list(folder.glob('*.c')):
             found[folder.name] = sorted(folder.glob('*.c'))
@@ -165,7 +165,7 @@ def test_an_example_builds(name, package, tmp_path):
     assert name in programs(), 'there is no examples/%s.c' % name
     text = ''.join(path.read_text() for path in programs()[name])
     needs = re.findall(r'needs: (\w+)', text)  # beside Weft, by pkg-config
-    parts = [EXAMPLES / part for part in re.findall(r'with: (\S+)', text)]  # of other examples
+    parts = [EXAMPLES / part for part in re.findall(r'with: (\S+\.c)', text)]  # of other examples
     pages = []
     for folder in {EXAMPLES / name, *(part.parent for part in parts)}:  # what meson makes of pages
         for page in [path for path in folder.glob('*') if path.suffix in ('.html', '.css', '.js')]:

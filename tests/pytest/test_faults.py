@@ -110,7 +110,8 @@ def test_five_thousand_connect_and_reset(demo):
     first = memory(demo)
     batch(4500)
     assert settle(before) <= before
-    assert memory(demo) < first + 9 * 1024  # 4 MiB of blocks for output are kept
+    if IS_PLAIN:  # a sanitizer keeps what was freed
+        assert memory(demo) < first + 9 * 1024  # 4 MiB of blocks for output are kept
     assert demo.stop() == 0
 
 

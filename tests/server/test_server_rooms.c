@@ -316,6 +316,28 @@ static int test_freed_at_once(void)
     return 0;
 }
 
+static void *say_from_afar(void *rooms)
+{
+    const weft_message msg = { "unheard", 7, true };
+    WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+    return NULL;
+}
+
+/* The same with another thread's post under way to this loop. */
+static int test_freed_with_a_post_under_way(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, 0);
+    sitter one;
+    pthread_t thread;
+    WEFT_CHECK(sitter_open(&one, 1000, 0) == 0 && sitter_join(&one, rooms, "r") == 0);
+    WEFT_CHECK(pthread_create(&thread, NULL, say_from_afar, rooms) == 0 && pthread_join(thread, NULL) == 0);
+    weft_subscriber_close(&one.subscriber);
+    weft_rooms_free(rooms);
+    WEFT_CHECK(!weft_loop_here()->hubs);
+    sitter_close(&one);
+    return 0;
+}
+
 static int test_positions(void)
 {
     weft_rooms *rooms = weft_rooms_new(NULL, .positions = true);
@@ -565,6 +587,7 @@ static const weft_test tests[] = {
     { .name = "empty rooms are bounded", .body = test_empty_rooms_are_bounded },
     { .name = "the budget of all histories", .body = test_the_budget_of_all_histories },
     { .name = "a set that is freed at once", .body = test_freed_at_once },
+    { .name = "freed with a post under way", .body = test_freed_with_a_post_under_way },
     { .name = "positions in JSON", .body = test_positions },
     { .name = "presence, debounced", .body = test_presence },
     { .name = "a crowd is present", .body = test_a_crowd_is_present },
