@@ -3,9 +3,10 @@
 # Copyright (c) the Weft authors
 """The table of WebSockets: echoes of four sizes over 64 connections, against a bare epoll server ("raw"), and idle sockets.
 
-Idle sockets come first, while the servers hold nothing else. The servers take turns on core 0, the load is on core 1; processor time is what the kernel charges the server, divided by the
-messages that came back, and the ratio to raw is taken within each round. Idle memory is what the server's own grows by for each
-of many sockets, served by a loop (/ws/echo of the demo) and by callbacks (/idle of examples/http/sockets).
+Idle sockets come first, while the servers hold nothing else. The servers take turns on core 0, the load is on core 1;
+processor time is what the kernel charges the server, divided by the messages that came back, and the ratio to raw is taken
+within each round. Idle memory is what the server's own grows by for each of many sockets, served by a loop (/ws/echo of the
+demo) and by callbacks (/idle of examples/http/sockets).
 """
 import argparse
 import pathlib

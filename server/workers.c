@@ -233,6 +233,7 @@ static int work(void *arg)
     void *state = NULL;
     weft_log_set_level(app->settings.log_level);
     weft_log_set_format(app->settings.log_format);
+    weft_here->supervised = w->all->home->supervised; /* the first one's supervisor has them for all: set before we began */
     WEFT_TRY(weft_supervisor_start(&watch, weft_here,
                                    &(struct weft_supervisor_options){
                                        .leaves_signals = true,

@@ -51,6 +51,14 @@ def one_of_each(server):
     raise AssertionError('one worker serves all')
 
 
+def test_the_signals_of_the_stop_are_no_worker_s(crew):
+    server = crew()
+    for number, sock in zip('01', one_of_each(server)):
+        with sock:
+            assert ask(sock, b'/signal') == f'{number} refused'
+    assert server.stop() == 0
+
+
 def test_both_serve_and_have_their_own_state(crew):
     server = crew()
     seen = collections.Counter(once(server) for _ in range(200))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /* Tells which worker answers; blocks a worker; logs what its hooks do. */
+#include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -73,11 +75,22 @@ static int block(weft_request *req)
     return who(req);
 }
 
+/* May a worker wait for SIGTERM itself? */
+static int ask_for_signal(weft_request *req)
+{
+    weft_signal *s;
+    int rc = weft_signal_open(&s, SIGTERM);
+    if (rc == 0)
+        weft_signal_close(s);
+    return weft_reply_text(req, 200, "%d %s", weft_worker_number(req), rc == -EBUSY ? "refused" : "allowed");
+}
+
 int main(int argc, char **argv)
 {
     weft_app *app = weft_app_new();
     weft_app_hooks(app, .start = start, .stop = stop, .worker_start = worker_start, .worker_stop = worker_stop);
     weft_get(app, "/", who);
+    weft_get(app, "/signal", ask_for_signal);
     weft_get(app, "/late/{ms:int}", late);
     weft_get(app, "/block/{ms:int}", block);
     return weft_app_main(app, argc, argv);
