@@ -13,7 +13,10 @@
 #include "lib/base/check.h"
 #include "server/request.h"
 
-enum { FIRST_ROOM = 4096 };
+enum {
+    FIRST_ROOM = 4096,
+    BELIEVED = 64 * 1024, /* so much of a body has to come before its declared length takes more of the budget */
+};
 
 static const weft_duration RATE_GRACE = 30 * WEFT_SECOND; /* of waiting, before the rate counts */
 
@@ -250,6 +253,8 @@ static int make_room(weft_request *req, size_t more)
     size_t room = req->body_room ? req->body_room * 2 : FIRST_ROOM;
     if (req->head.content_length >= 0)
         room = (size_t)req->head.content_length + 1;
+    if (room > BELIEVED && needed <= BELIEVED && !req->body)
+        room = BELIEVED;
     while (room < needed)
         room *= 2;
     if (weft_server_is_full(server) || room > server->app->settings.buffer_budget - server->counts.buffered) {

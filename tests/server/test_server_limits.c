@@ -117,6 +117,26 @@ static int trickling_body(void)
     return finish(server, &c);
 }
 
+/* Who only announces large bodies takes no room from others. */
+static int announced_body(void)
+{
+    static char part[100000];
+    client c, d;
+    weft_server *server = begin(&c, 4096);
+    app->settings.buffer_budget = 1200000;
+    WEFT_CHECK(client_open(&d, server, sizeof part) == 0);
+    client_send(&c, TEXT(POST("/echo", 1000000) "begun"));
+    settle();
+    client_send(&d, TEXT(POST("/echo", 500000)));
+    for (int i = 0; i < 5; i++) {
+        client_send(&d, part, sizeof part);
+        settle();
+    }
+    WEFT_CHECK(d.got_size > 17 && memcmp(d.got, "HTTP/1.1 200 OK\r\n", 17) == 0 && c.got_size == 0);
+    client_close(&d, false);
+    return finish(server, &c);
+}
+
 static int body_left_unread_that_stops(void)
 {
     client c;
@@ -353,6 +373,7 @@ static const weft_test tests[] = {
     TEST(head_in_time),
     TEST(slow_body),
     TEST(trickling_body),
+    TEST(announced_body),
     TEST(body_left_unread_that_stops),
     TEST(large_body_left_unread),
     TEST(keep_alive_ends),
