@@ -21,6 +21,8 @@ packages_of() {
             libssl-dev libwslay-dev zlib1g-dev 'libllhttp-dev|node-llhttp'
         ;;
     test)
+        # Debian's libdw.a wants bz2 and lzma, which libdw-dev does not bring: for programs that link libweft.a.
+        printf '%s\n' libbz2-dev liblzma-dev golang-github-gorilla-websocket-dev
         printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
             valgrind libc6-dbg clang llvm clang-format gdb chromium chromium-driver python3-selenium \
             nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client
