@@ -129,7 +129,7 @@ static void pause_accepting(weft_server *server)
     weft_count(&server->counts.limits[WEFT_LIMIT_CONNECTIONS]);
     if (!server->limit_is_said)
         weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
-                 atomic_load_explicit(&server->app->open, memory_order_relaxed));
+                 server->max_connections); /* not the count: another worker may have passed it in this instant */
     server->limit_is_said = true;
     for (size_t i = 0; i < server->door_count; i++)
         weft_listener_pause(server->doors[i].listener);

@@ -135,7 +135,7 @@ def test_a_worker_that_is_held(crew):
 def test_the_cap_is_one_for_all(crew):
     server = crew(limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (180, 180)))  # so 98 connections
     crowd = [server.connect() for _ in range(140)]
-    server.wait_log('(98|99) connections are open, which is the limit')  # two that accept at once may pass it by one each
+    server.wait_log('98 connections are open, which is the limit')
     answered = 0
     for sock in crowd:
         sock.sendall(REQUEST % b'/')
@@ -146,7 +146,7 @@ def test_the_cap_is_one_for_all(crew):
             answered += bool(sock.recv(1000))
         except BlockingIOError:
             pass
-    assert 90 <= answered <= 100
+    assert 90 <= answered <= 100  # two that accept at once may pass it by one each
     for sock in crowd:
         sock.close()
     assert once(server) and once(server)
