@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/net/tls.h"
 #include "server/request.h"
 #include "server/session.h"
 
@@ -35,6 +36,7 @@ static int judge(weft_request *req, const weft_ws_options *o, weft_ws_answer *an
         .is_get = head->method_id == WEFT_HTTP_GET,
         .is_1_1 = head->version_minor == 1,
         .has_body = head->has_body,
+        .is_secure = weft_tls_is(&req->connection->transport),
     };
     for (int i = 0; i < head->field_count; i++) {
         const weft_http_field *field = &head->fields[i];
