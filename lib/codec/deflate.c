@@ -161,7 +161,8 @@ int64_t weft_inflate_run(weft_inflate *z, unsigned ratio, const void *in, size_t
     z->out += written;
     if (rc == Z_MEM_ERROR)
         return -ENOMEM;
-    if (rc != Z_OK && rc != Z_BUF_ERROR && rc != Z_STREAM_END)
+    bool is_wrong = rc != Z_OK && rc != Z_BUF_ERROR && rc != Z_STREAM_END;
+    if (is_wrong && written == 0) /* else it says so again: what came before is judged first, however the input was cut */
         return WEFT_EPROTOCOL;
     return is_bomb(z, ratio) ? -E2BIG : (int64_t)written;
 }

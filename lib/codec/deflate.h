@@ -44,9 +44,9 @@ void weft_inflate_free(weft_inflate *z);
 /* Forgets everything: for a stream that another message is to use. */
 void weft_inflate_reset(weft_inflate *z);
 
-/* Inflates in[*at, size) into out[0, room), moving *at behind what was taken; the count of bytes written. When that is `room`
- * there may be more to come of what was taken already. WEFT_EPROTOCOL for what is no deflate stream; -E2BIG when more comes out
- * of the message than WEFT_INFLATE_FREE and `ratio` bytes for each that went in; -ENOMEM. */
+/* Inflates in[*at, size) into out[0, room), moving *at behind what was taken; the count of bytes written. While that is not 0
+ * there may be more to come of what was taken already, or something wrong in it. WEFT_EPROTOCOL for what is no deflate stream;
+ * -E2BIG when more comes out of the message than WEFT_INFLATE_FREE and `ratio` bytes for each that went in; -ENOMEM. */
 int64_t weft_inflate_run(weft_inflate *z, unsigned ratio, const void *in, size_t size, size_t *at, void *out, size_t room);
 
 /* The message has ended, and all that could be inflated of it has been. `keeps_context`: the next one may refer to it. 0, or

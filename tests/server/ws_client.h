@@ -5,6 +5,7 @@
 #define WEFT_TESTS_SERVER_WS_CLIENT_H
 
 #include "harness.h"
+#include "lib/codec/deflate.h"
 #include "server/session.h"
 
 #define WS_FIELDS                                                                                                              \

@@ -134,7 +134,7 @@ static void there_and_back(void **state)
 {
     (void)state;
     if (!weft_deflate_is_there())
-        skip();
+        return;
     uint64_t seed = 1;
     for (int window = WEFT_DEFLATE_WINDOW_MIN; window <= WEFT_DEFLATE_WINDOW_MAX; window++)
         for (int keeps = 0; keeps < 2; keeps++) {
@@ -149,7 +149,7 @@ static void there_and_back(void **state)
                 assert_true(weft_deflate_bound(z, size) <= sizeof z_out);
                 int64_t made = weft_deflate_message(z, in, size, z_out, weft_deflate_bound(z, size), keeps);
                 assert_true(made >= 1);
-                for (int64_t n = 100; at < (size_t)made || n == 100; got += (size_t)n) { /* room for a few bytes at a time */
+                for (int64_t n = 1; at < (size_t)made || n > 0; got += (size_t)n) { /* room for a few bytes at a time */
                     n = weft_inflate_run(i, 25, z_out, (size_t)made, &at, out + got, 100);
                     assert_true(n >= 0);
                 }
@@ -169,7 +169,7 @@ static void cut_off(void **state)
     char in[3000], out[4000], z_out[4000];
     uint64_t seed = 7;
     if (!weft_deflate_is_there())
-        skip();
+        return;
     for (size_t k = 0; k < sizeof in; k++)
         in[k] = (char)('a' + weft_random_below(&seed, 16) * weft_random_below(&seed, 2));
     for (int level = 1; level <= 9; level += 8)
@@ -195,7 +195,7 @@ static void ratio_to_the_byte(void **state)
     (void)state;
     enum { ROOM = 512 * 1024 };
     if (!weft_deflate_is_there())
-        skip();
+        return;
     char *zeros = calloc(1, ROOM), *z_out = malloc(ROOM), *out = malloc(ROOM);
     weft_deflate *z = weft_deflate_new(15, 9);
     weft_inflate *i = weft_inflate_new(15);
