@@ -16,7 +16,7 @@
 #include "lib/base/random.h"
 #include "lib/task/debug.h"
 #include "lib/task/poll.h"
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "lib/task/report.h"
 #include "lib/task/supervisor.h"
 #include "lib/task/task.h"
@@ -367,7 +367,7 @@ static void close_loop(weft_loop *loop)
 {
     if (loop->os_stop)
         loop->os_stop(loop);
-    weft_pools_close(loop);
+    weft_threads_close(loop);
     call_rest(loop);
     weft_timer_clear(&loop->trim);
     weft_fds_close(loop);
@@ -440,7 +440,9 @@ int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, voi
         options->opened(loop, arg);
     weft_group_enter(&loop->root, NULL, WEFT_NO_LIMIT);
     struct first_task first = { .fn = fn, .arg = arg };
-    struct weft_task_spec spec = { .fn = run_first, .arg = &first, .name = options->name, .file = "weft_run", .line = 0 };
+    struct weft_task_spec spec = {
+        .fn = run_first, .arg = &first, .name = options->name, .file = options->file, .line = options->line
+    };
     first.result = weft_task_start(&loop->root, &spec, NULL);
     while (weft_group_own(&loop->root)->count > 0 || !weft_list_is_empty(&loop->soon))
         turn(loop);
@@ -463,8 +465,14 @@ int weft_run_with_(weft_task_fn *fn, void *arg, const weft_run_options *given)
 {
     weft_run_options options = { 0 };
     memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
-    return weft_loop_run(
-        &(struct weft_loop_options){ .name = "main", .debug = options.debug, .stall_limit = options.stall_limit }, fn, arg);
+    const struct weft_loop_options run = {
+        .name = "main",
+        .file = options.file ? options.file : __FILE__,
+        .line = options.file ? options.line : __LINE__,
+        .debug = options.debug,
+        .stall_limit = options.stall_limit,
+    };
+    return weft_loop_run(&run, fn, arg);
 }
 
 bool weft_is_debugging(void)
@@ -472,7 +480,7 @@ bool weft_is_debugging(void)
     return weft_here && weft_here->debug;
 }
 
-int weft_run(weft_task_fn *fn, void *arg)
+int weft_run_(weft_task_fn *fn, void *arg, const char *file, int line)
 {
-    return weft_loop_run(&(struct weft_loop_options){ .name = "main" }, fn, arg);
+    return weft_loop_run(&(struct weft_loop_options){ .name = "main", .file = file, .line = line }, fn, arg);
 }

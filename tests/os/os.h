@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* What the tests of lib/os share: a folder of their own, plain files in it, and counting descriptors. */
+/* What the tests of lib/os share: a folder of their own, plain files in it, counting descriptors, and disks that hang. */
 #ifndef WEFT_TESTS_OS_H
 #define WEFT_TESTS_OS_H
 
@@ -14,6 +14,7 @@
 #include <weft/folder.h>
 
 #include "lib/base/sanitize.h"
+#include "lib/task/threads.h"
 #include "tests/core/core.h"
 
 /* The folder of this program, made by OS_TEST_MAIN. */
@@ -74,6 +75,44 @@ static inline int os_descriptors(void)
 static inline void os_block(long milliseconds)
 {
     nanosleep(&(struct timespec){ .tv_nsec = milliseconds * 1000000 }, NULL);
+}
+
+/* Jobs that keep all threads for files at work until a byte comes for each. */
+struct os_gate {
+    int ends[2];
+    weft_job jobs[4];
+    int open;
+};
+
+static inline int os_stand(void *arg)
+{
+    char byte;
+    return read(((struct os_gate *)arg)->ends[0], &byte, 1) == 1 ? 0 : -EIO;
+}
+
+static inline void os_passed(weft_job *job)
+{
+    ((struct os_gate *)job->arg)->open++;
+}
+
+static inline void os_shut(struct os_gate *gate)
+{
+    WEFT_CHECK(pipe(gate->ends) == 0);
+    gate->open = 0;
+    for (size_t i = 0; i < COUNT(gate->jobs); i++) {
+        gate->jobs[i] = (weft_job){ .fn = os_stand, .arg = gate, .name = "gate", .done = os_passed };
+        WEFT_CHECK(weft_threads_submit(WEFT_THREADS_FILES, &gate->jobs[i], false) == 0);
+    }
+}
+
+static inline int os_open_gate(struct os_gate *gate)
+{
+    WEFT_CHECK(write(gate->ends[1], "0123", 4) == 4);
+    while (gate->open < 4)
+        WEFT_TRY(weft_yield());
+    close(gate->ends[0]);
+    close(gate->ends[1]);
+    return 0;
 }
 
 static inline void os_remove_root(void)

@@ -389,6 +389,15 @@ static int children_left_open(void)
 
 /* ---- many ---- */
 
+/* All threads for files are in the hands of a disk that hangs. */
+static int a_hanging_disk_holds_up_no_child(void)
+{
+    struct os_gate gate;
+    os_shut(&gate);
+    WEFT_TRY(check_run(SH("echo started"), "", 0, "started\n", ""));
+    return os_open_gate(&gate);
+}
+
 static int run_one(void *arg)
 {
     char text[32];
@@ -626,6 +635,7 @@ static const weft_test tests[] = {
     TEST(whole_groups),
     PLAIN(runs_that_are_timed_out),
     PLAIN(children_left_open),
+    TEST(a_hanging_disk_holds_up_no_child),
     TEST(many_at_once),
     PLAIN(two_loops),
     TEST(reaped_by_others),

@@ -6,7 +6,7 @@
  * A worker's slot is free, taken by a thread that is alive, or by one that has ended and is to be joined: by the next thread
  * that takes the slot, or at the loop's end. Only the loop's thread starts and joins.
  */
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -20,6 +20,7 @@
 enum {
     THREADS_OF_FILES = 4,
     THREADS_OF_NAMES = 4,
+    THREADS_OF_PROCESSES = 2,
     THREADS_BESIDE_PROCESSORS = 4,
     THREADS_DEFAULT_MAX = 32,
     THREADS_MAX = 1000,
@@ -53,18 +54,18 @@ struct weft_thread_pool {
     bool is_ending;
 };
 
-struct weft_pools {
-    struct weft_thread_pool of[WEFT_POOL_KINDS];
+struct weft_threads {
+    struct weft_thread_pool of[WEFT_THREADS_KINDS];
 };
 
 static _Thread_local const weft_job *job_here;
 
-bool weft_pool_is_cut(void)
+bool weft_threads_is_cut(void)
 {
     return job_here && atomic_load_explicit(&job_here->is_cut, memory_order_relaxed);
 }
 
-int weft_pool_processors(void)
+int weft_threads_processors(void)
 {
     cpu_set_t set;
     int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -181,25 +182,26 @@ static int start_worker(struct weft_thread_pool *pool)
 
 /* ---- opening ---- */
 
-static weft_offload_limits default_limits(enum weft_pool_kind kind)
+static weft_offload_limits default_limits(enum weft_threads_kind kind)
 {
-    int processors = weft_pool_processors();
-    int threads = processors + THREADS_BESIDE_PROCESSORS;
-    if (threads > THREADS_DEFAULT_MAX)
-        threads = THREADS_DEFAULT_MAX;
-    if (kind == WEFT_POOL_COMPUTE)
-        threads = processors;
-    else if (kind == WEFT_POOL_FILES)
-        threads = THREADS_OF_FILES;
-    else if (kind == WEFT_POOL_NAMES)
-        threads = THREADS_OF_NAMES;
-    return (weft_offload_limits){ .threads = threads, .queue = QUEUE_DEFAULT, .idle = IDLE_DEFAULT };
+    int processors = weft_threads_processors(), user = processors + THREADS_BESIDE_PROCESSORS;
+    const int threads[] = {
+        [WEFT_THREADS_USER] = user < THREADS_DEFAULT_MAX ? user : THREADS_DEFAULT_MAX,
+        [WEFT_THREADS_COMPUTE] = processors,
+        [WEFT_THREADS_FILES] = THREADS_OF_FILES,
+        [WEFT_THREADS_NAMES] = THREADS_OF_NAMES,
+        [WEFT_THREADS_PROCESSES] = THREADS_OF_PROCESSES,
+    };
+    return (weft_offload_limits){ .threads = threads[kind], .queue = QUEUE_DEFAULT, .idle = IDLE_DEFAULT };
 }
 
-static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_pool_kind kind,
+static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_threads_kind kind,
                      const weft_offload_limits *limits)
 {
-    static const char *const names[] = { "weft-user", "weft-compute", "weft-files", "weft-names" };
+    static const char *const names[] = {
+        [WEFT_THREADS_USER] = "weft-user",   [WEFT_THREADS_COMPUTE] = "weft-compute",     [WEFT_THREADS_FILES] = "weft-files",
+        [WEFT_THREADS_NAMES] = "weft-names", [WEFT_THREADS_PROCESSES] = "weft-processes",
+    };
     pool->workers = weft_mem_calloc((size_t)limits->threads, sizeof *pool->workers);
     if (!pool->workers)
         return -ENOMEM;
@@ -220,13 +222,13 @@ static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_p
 }
 
 /* The pool of that kind, opened with the limits if it was not; NULL when memory is out. */
-static struct weft_thread_pool *find_pool(weft_loop *loop, enum weft_pool_kind kind, const weft_offload_limits *limits)
+static struct weft_thread_pool *find_pool(weft_loop *loop, enum weft_threads_kind kind, const weft_offload_limits *limits)
 {
-    if (!loop->pools)
-        loop->pools = weft_mem_calloc(1, sizeof *loop->pools);
-    if (!loop->pools)
+    if (!loop->threads)
+        loop->threads = weft_mem_calloc(1, sizeof *loop->threads);
+    if (!loop->threads)
         return NULL;
-    struct weft_thread_pool *pool = &loop->pools->of[kind];
+    struct weft_thread_pool *pool = &loop->threads->of[kind];
     if (pool->workers)
         return pool;
     weft_offload_limits chosen = default_limits(kind);
@@ -248,9 +250,9 @@ int weft_offload_set_limits(const weft_offload_limits *limits)
     }
     if (limits->threads < 0 || limits->threads > THREADS_MAX || limits->queue < 0 || limits->idle < 0)
         return -EINVAL;
-    if (loop->pools && loop->pools->of[WEFT_POOL_USER].workers)
+    if (loop->threads && loop->threads->of[WEFT_THREADS_USER].workers)
         return -EBUSY;
-    return find_pool(loop, WEFT_POOL_USER, limits) ? 0 : -ENOMEM;
+    return find_pool(loop, WEFT_THREADS_USER, limits) ? 0 : -ENOMEM;
 }
 
 /* ---- jobs, on the loop's thread ---- */
@@ -285,7 +287,7 @@ static bool unqueue(weft_job *job)
     return is_queued;
 }
 
-int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_full)
+int weft_threads_submit(enum weft_threads_kind kind, weft_job *job, bool fails_when_full)
 {
     struct weft_thread_pool *pool = find_pool(weft_here, kind, NULL);
     if (!pool)
@@ -314,7 +316,7 @@ int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_fu
     return rc;
 }
 
-bool weft_pool_withdraw(weft_job *job)
+bool weft_threads_withdraw(weft_job *job)
 {
     if (unqueue(job)) {
         uncount(job);
@@ -324,7 +326,7 @@ bool weft_pool_withdraw(weft_job *job)
     return false;
 }
 
-void weft_pool_abandon(weft_job *job)
+void weft_threads_abandon(weft_job *job)
 {
     uncount(job);
 }
@@ -374,12 +376,12 @@ static void close_pool(struct weft_thread_pool *pool)
     weft_mem_free(pool->workers);
 }
 
-void weft_pools_close(weft_loop *loop)
+void weft_threads_close(weft_loop *loop)
 {
-    if (!loop->pools)
+    if (!loop->threads)
         return;
-    for (int kind = 0; kind < WEFT_POOL_KINDS; kind++) {
-        struct weft_thread_pool *pool = &loop->pools->of[kind];
+    for (int kind = 0; kind < WEFT_THREADS_KINDS; kind++) {
+        struct weft_thread_pool *pool = &loop->threads->of[kind];
         if (!pool->workers)
             continue;
         pthread_mutex_lock(&pool->lock);
@@ -387,13 +389,13 @@ void weft_pools_close(weft_loop *loop)
         pthread_cond_broadcast(&pool->work);
         pthread_mutex_unlock(&pool->lock);
     }
-    for (int kind = 0; kind < WEFT_POOL_KINDS; kind++)
-        if (loop->pools->of[kind].workers)
-            join_threads(&loop->pools->of[kind]);
+    for (int kind = 0; kind < WEFT_THREADS_KINDS; kind++)
+        if (loop->threads->of[kind].workers)
+            join_threads(&loop->threads->of[kind]);
     weft_loop_drain_inbox(loop); /* the last jobs come back */
-    for (int kind = 0; kind < WEFT_POOL_KINDS; kind++)
-        if (loop->pools->of[kind].workers)
-            close_pool(&loop->pools->of[kind]);
-    weft_mem_free(loop->pools);
-    loop->pools = NULL;
+    for (int kind = 0; kind < WEFT_THREADS_KINDS; kind++)
+        if (loop->threads->of[kind].workers)
+            close_pool(&loop->threads->of[kind]);
+    weft_mem_free(loop->threads);
+    loop->threads = NULL;
 }
