@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <time.h>
 
@@ -46,11 +47,12 @@ struct weft_thread_pool {
     weft_offload_limits limits;
     struct worker *workers; /* limits.threads of them; NULL until the pool is used */
     pthread_mutex_t lock;
-    pthread_cond_t work; /* there is some, or the end has come */
+    sem_t work; /* raised for an idle worker when there is some, and for all at the end; one too many does no harm */
     pthread_cond_t ended;
-    weft_list queue; /* jobs */
-    int queued;      /* of the queue */
-    int alive, idle; /* workers */
+    weft_list queue;   /* jobs */
+    atomic_int queued; /* of the queue; workers that spin look at it without the lock */
+    int alive, idle;   /* workers; idle ones sleep */
+    int spinning;      /* neither: one at most */
     bool is_ending;
 };
 
@@ -79,30 +81,45 @@ static void set_time(struct timespec *ret, weft_duration at)
     *ret = (struct timespec){ .tv_sec = (time_t)(at / WEFT_SECOND), .tv_nsec = (long)(at % WEFT_SECOND) };
 }
 
+/* Looks for a while whether one comes, under the lock but for that. */
+static void spin_for_job(struct weft_thread_pool *pool)
+{
+    pool->spinning++;
+    pthread_mutex_unlock(&pool->lock);
+    weft_spin(&pool->queued);
+    pthread_mutex_lock(&pool->lock);
+    pool->spinning--;
+}
+
 /* The next job, under the lock; NULL for the thread to end. */
-static weft_job *take_job(struct weft_thread_pool *pool)
+static weft_job *take_job(struct weft_thread_pool *pool, bool may_spin)
 {
     struct timespec until;
+    if (may_spin && weft_list_is_empty(&pool->queue) && !pool->is_ending && pool->spinning == 0)
+        spin_for_job(pool);
     set_time(&until, weft_clock_add(weft_clock_monotonic(), pool->limits.idle));
     while (weft_list_is_empty(&pool->queue)) {
         if (pool->is_ending)
             return NULL;
         pool->idle++;
-        int rc = pthread_cond_timedwait(&pool->work, &pool->lock, &until);
+        pthread_mutex_unlock(&pool->lock);
+        bool is_late = sem_clockwait(&pool->work, CLOCK_MONOTONIC, &until) < 0 && errno == ETIMEDOUT;
+        pthread_mutex_lock(&pool->lock);
         pool->idle--;
-        if (rc == ETIMEDOUT && weft_list_is_empty(&pool->queue))
+        if (is_late && weft_list_is_empty(&pool->queue))
             return NULL;
     }
     pool->queued--;
     return CONTAINER_OF(weft_list_shift(&pool->queue), weft_job, link);
 }
 
-static void run_job(weft_loop *loop, weft_job *job)
+/* Is the loop awake, so that it may have another one at once? */
+static bool run_job(weft_loop *loop, weft_job *job)
 {
     job_here = job;
     job->result = job->fn(job->arg);
     job_here = NULL;
-    weft_loop_post_embedded(loop, &job->post); /* now it is the loop's again */
+    return weft_loop_post_embedded(loop, &job->post); /* now it is the loop's again */
 }
 
 static void *work(void *arg)
@@ -110,12 +127,13 @@ static void *work(void *arg)
     struct worker *worker = arg;
     struct weft_thread_pool *pool = worker->pool;
     weft_job *job;
+    bool may_spin = false;
     pthread_mutex_lock(&pool->lock);
-    while ((job = take_job(pool))) {
+    while ((job = take_job(pool, may_spin))) {
         worker->job = job->name;
         worker->since = weft_clock_monotonic();
         pthread_mutex_unlock(&pool->lock);
-        run_job(pool->loop, job);
+        may_spin = run_job(pool->loop, job);
         pthread_mutex_lock(&pool->lock);
         worker->job = NULL;
     }
@@ -205,8 +223,9 @@ static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_t
     pool->workers = weft_mem_calloc((size_t)limits->threads, sizeof *pool->workers);
     if (!pool->workers)
         return -ENOMEM;
-    for (int i = 0; i < limits->threads; i++)
+    for (int i = 0; i < limits->threads; i++) {
         pool->workers[i].pool = pool;
+    }
     pool->loop = loop;
     pool->name = names[kind];
     pool->limits = *limits;
@@ -214,7 +233,7 @@ static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_t
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->work, &attributes);
+    sem_init(&pool->work, 0, 0);
     pthread_cond_init(&pool->ended, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&pool->lock, NULL);
@@ -260,6 +279,7 @@ int weft_offload_set_limits(const weft_offload_limits *limits)
 static void uncount(weft_job *job)
 {
     job->pool->loop->outside -= job->is_counted;
+    job->pool->loop->jobs -= job->is_counted;
     job->is_counted = false;
 }
 
@@ -273,7 +293,7 @@ static void come_back(void *arg)
 /* Those in the queue that no thread is free for. */
 static int count_waiting(const struct weft_thread_pool *pool)
 {
-    return pool->queued - pool->idle - (pool->limits.threads - pool->alive);
+    return pool->queued - pool->idle - pool->spinning - (pool->limits.threads - pool->alive);
 }
 
 static bool unqueue(weft_job *job)
@@ -302,13 +322,14 @@ int weft_threads_submit(enum weft_threads_kind kind, weft_job *job, bool fails_w
     }
     weft_list_append(&pool->queue, &job->link);
     pool->queued++;
-    bool needs_thread = pool->queued > pool->idle && pool->alive < pool->limits.threads;
+    bool needs_thread = pool->queued > pool->idle + pool->spinning && pool->alive < pool->limits.threads;
     bool has_thread = pool->alive > 0;
-    bool has_idle = pool->idle > 0;
+    bool has_idle = pool->idle > 0 && pool->queued > pool->spinning;
     pthread_mutex_unlock(&pool->lock);
     if (has_idle) /* after the unlock: on one core the thread would wake only to wait for the lock */
-        pthread_cond_signal(&pool->work);
+        sem_post(&pool->work);
     pool->loop->outside++;
+    pool->loop->jobs++;
     int rc = needs_thread ? start_worker(pool) : 0;
     if (rc == 0 || has_thread || !unqueue(job)) /* those that there are will come to it */
         return 0;
@@ -371,7 +392,7 @@ static void close_pool(struct weft_thread_pool *pool)
 {
     CHECK(weft_list_is_empty(&pool->queue));
     pthread_mutex_destroy(&pool->lock);
-    pthread_cond_destroy(&pool->work);
+    sem_destroy(&pool->work);
     pthread_cond_destroy(&pool->ended);
     weft_mem_free(pool->workers);
 }
@@ -386,7 +407,8 @@ void weft_threads_close(weft_loop *loop)
             continue;
         pthread_mutex_lock(&pool->lock);
         pool->is_ending = true;
-        pthread_cond_broadcast(&pool->work);
+        for (int i = 0; i < pool->alive; i++)
+            sem_post(&pool->work);
         pthread_mutex_unlock(&pool->lock);
     }
     for (int kind = 0; kind < WEFT_THREADS_KINDS; kind++)
