@@ -157,6 +157,8 @@ static void clear(void *resource, void *unused)
     (void)unused;
 }
 
+static bool lacks_children;
+
 static int open_all(bool closes)
 {
     weft_file *file, *temporary;
@@ -164,7 +166,7 @@ static int open_all(bool closes)
     weft_walk *walk;
     weft_watch *watch;
     weft_signal *signal;
-    weft_process *process;
+    weft_process *process = NULL;
     first_line = __LINE__;
     WEFT_TRY(weft_pool_open(&pool, int, fill_in, clear));
     WEFT_TRY(weft_file_open(&file, "/dev/null", "r"));
@@ -173,7 +175,9 @@ static int open_all(bool closes)
     WEFT_TRY(weft_walk_open(&walk, "/"));
     WEFT_TRY(weft_watch_open(&watch));
     WEFT_TRY(weft_signal_open(&signal, SIGUSR1));
-    WEFT_TRY(weft_process_open(&process, WEFT_ARGV("true")));
+    int rc = weft_process_open(&process, WEFT_ARGV("true"));
+    lacks_children = rc == -ENOSYS; /* Valgrind 3.19 */
+    WEFT_CHECK(rc == 0 || lacks_children);
     if (!closes)
         return 0;
     WEFT_TRY(weft_pool_close(pool));
@@ -205,8 +209,9 @@ static int what_is_left_open_is_reported(void)
         "a pool", "a file", "a file", "a folder", "a walk", "a watch", "a signal", "a process"
     };
     WEFT_CHECK(run(close_what_is_opened, 0) == 0 && *records == '\0');
-    WEFT_CHECK(run(leave_what_is_opened, 0) == COUNT(kinds));
-    for (size_t i = 0; i < COUNT(kinds); i++) {
+    size_t count = COUNT(kinds) - lacks_children;
+    WEFT_CHECK(run(leave_what_is_opened, 0) == count);
+    for (size_t i = 0; i < count; i++) {
         char made[50];
         snprintf(made, sizeof made, "%s made at", kinds[i]);
         WEFT_CHECK(has(made, first_line + 1 + (int)i, "was not given back\n"));

@@ -648,4 +648,4 @@ static const weft_test tests[] = {
     PLAIN(each_allocation_failed),
 };
 
-OS_TEST_MAIN(tests)
+OS_CHILD_TEST_MAIN(tests)

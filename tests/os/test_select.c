@@ -295,4 +295,4 @@ static const weft_test tests[] = {
     TEST(deadline_and_event_in_one_turn),
 };
 
-OS_TEST_MAIN(tests)
+OS_CHILD_TEST_MAIN(tests)
