@@ -155,6 +155,8 @@ static int signals_of_a_child(void)
     sigemptyset(&usr1);
     sigaddset(&usr1, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    signal(SIGINT, SIG_DFL); /* a shell has jobs in its background ignore these two */
+    signal(SIGQUIT, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGUSR2, SIG_IGN);
     WEFT_TRY(weft_process_run(&done, WEFT_ARGV("grep", "^Sig[BI]", "/proc/self/status")));
