@@ -30,6 +30,8 @@ typedef struct weft_route_target {
     bool finish_when_client_leaves;
     const char *label;                   /* its name or pattern, for reports */
     const char *method, *name, *pattern; /* the name may be NULL */
+    const char *file;                    /* where it was added */
+    int line;
 } weft_route_target;
 
 #define WEFT_SETTING_(id, option, type, ...) type option;

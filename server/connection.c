@@ -317,6 +317,14 @@ static size_t stack_class(size_t size)
     return size ? size : WEFT_STACK_DEFAULT;
 }
 
+/* For reports: which request it is at. */
+static void name_task(weft_task *t, const weft_route_target *route)
+{
+    t->label = route->label;
+    t->file = route->file;
+    t->line = route->line;
+}
+
 /* Serves the present request, and those behind it that are there and fit this stack. */
 static int serve(void *arg)
 {
@@ -324,7 +332,7 @@ static int serve(void *arg)
     struct next next = { c, c->request };
     size_t size = stack_class(next.req->route->stack_size);
     while (next.req && stack_class(next.req->route->stack_size) == size) {
-        c->task->label = next.req->route->label;
+        name_task(c->task, next.req->route);
         weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
         weft_request_run(next.req);
         weft_on_loop_stack(finish_and_take_next, &next);
@@ -344,7 +352,8 @@ static void start_serving(weft_connection *c)
         .arg = c,
         .stack_size = req->route->stack_size,
         .name = "request",
-        .file = req->route->label,
+        .file = req->route->file,
+        .line = req->route->line,
         .enters_now = true,
     };
     if (weft_task_start(&c->server->requests, &spec, &c->task) < 0) {

@@ -313,8 +313,14 @@ int weft_app_serve(weft_app *app)
         weft_log(WEFT_LOG_ERROR, "PROXY headers cannot be read before TLS: let the balancer end TLS, or speak no PROXY");
         return -EINVAL;
     }
-    return weft_loop_run(&(struct weft_loop_options){ .name = "serve", .debug = app->settings.debug, .has_supervisor = true },
-                         serve_hooked, app);
+    const struct weft_loop_options options = {
+        .name = "serve",
+        .file = __FILE__,
+        .line = __LINE__,
+        .debug = app->settings.debug,
+        .has_supervisor = true,
+    };
+    return weft_loop_run(&options, serve_hooked, app);
 }
 
 void weft_app_stop(weft_app *app)

@@ -251,8 +251,14 @@ static int work(void *arg)
 static void *run(void *arg)
 {
     weft_worker *w = arg;
-    int rc = weft_loop_run(
-        &(struct weft_loop_options){ .name = "worker", .debug = w->all->app->settings.debug, .has_supervisor = true }, work, w);
+    const struct weft_loop_options options = {
+        .name = "worker",
+        .file = __FILE__,
+        .line = __LINE__,
+        .debug = w->all->app->settings.debug,
+        .has_supervisor = true,
+    };
+    int rc = weft_loop_run(&options, work, w);
     if (rc < 0)
         w->error = rc;
     say(w); /* failed, or ended */

@@ -65,6 +65,8 @@ typedef struct weft_route_options {
                          a group's goes before those of its routes: "api" and "user" make "api.user" */
     bool finish_when_client_leaves; /* let the handler run on when the client has gone; else it is cancelled. If the group
                                        says so, all its routes do */
+    const char *file;               /* where the route is added, for reports; set by the macros below */
+    int line;
 } weft_route_options;
 
 /* An empty app. NULL when memory is out. */
@@ -105,8 +107,9 @@ WEFT_API weft_routes *weft_routes_under_with(weft_routes *routes, const char *pr
 #define weft_route_(where, method, pattern, h, ...)                                                                            \
     _Generic((where), weft_app *                                                                                               \
              : weft_route_with, weft_routes *                                                                                  \
-             : weft_routes_route_with)((where), (method), (pattern), (h),                                                      \
-                                       &(weft_route_options){ .struct_size = sizeof(weft_route_options), __VA_ARGS__ })
+             : weft_routes_route_with)(                                                                                        \
+        (where), (method), (pattern), (h),                                                                                     \
+        &(weft_route_options){ .struct_size = sizeof(weft_route_options), .file = __FILE__, .line = __LINE__, __VA_ARGS__ })
 #define weft_get(where, pattern, ...)    weft_route_((where), "GET", (pattern), __VA_ARGS__, )
 #define weft_post(where, pattern, ...)   weft_route_((where), "POST", (pattern), __VA_ARGS__, )
 #define weft_put(where, pattern, ...)    weft_route_((where), "PUT", (pattern), __VA_ARGS__, )

@@ -13,7 +13,7 @@
 #include <weft/log.h>
 #include <weft/offload.h>
 
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "tests/core/child.h"
 #include "tests/core/tools.h"
 
@@ -370,9 +370,11 @@ static int pools_do_not_starve_each_other(void)
     WEFT_GROUP (g) {
         weft_go(&g, offload_gate, &busy);
         WEFT_TRY(await_begun());
-        WEFT_CHECK(weft_pool_call(&(struct weft_pool_call){ .kind = WEFT_POOL_FILES, .fn = double_it, .arg = &v }) == 3);
+        WEFT_CHECK(weft_threads_call(&(struct weft_threads_call){ .kind = WEFT_THREADS_FILES, .fn = double_it, .arg = &v }) ==
+                   3);
         v.in = 7;
-        WEFT_CHECK(weft_pool_call(&(struct weft_pool_call){ .kind = WEFT_POOL_NAMES, .fn = double_it, .arg = &v }) == 3);
+        WEFT_CHECK(weft_threads_call(&(struct weft_threads_call){ .kind = WEFT_THREADS_NAMES, .fn = double_it, .arg = &v }) ==
+                   3);
         WEFT_CHECK(gate.ended == 0);
         sem_post(&gate.go);
     }
