@@ -168,9 +168,27 @@ static int any_byte_of_a_canary_tells(void)
     return 0;
 }
 
+/* Are pages that are only read all one? Some kernels of virtual machines give each of them memory of its own. */
+static bool has_page_of_zeros(void)
+{
+    enum { PAGES = 500 };
+    char *pages = weft_mem_map(PAGES * PAGE);
+    size_t before = resident_bytes(), sum = 0;
+    for (size_t i = 0; pages && i < PAGES; i++)
+        sum += (size_t)((volatile char *)pages)[i * PAGE];
+    size_t after = resident_bytes();
+    if (pages)
+        weft_mem_unmap(pages, PAGES * PAGE);
+    return sum == 0 && after < before + PAGES * PAGE / 2;
+}
+
 static int canaries_cost_no_memory(void)
 {
     enum { STACKS = 500 };
+    if (!has_page_of_zeros()) {
+        printf("# this kernel has no page of zeros that is shared: there they do\n");
+        return 0;
+    }
     weft_stacks stacks;
     static weft_stack *stack[STACKS];
     weft_stacks_init(&stacks);
@@ -182,7 +200,7 @@ static int canaries_cost_no_memory(void)
     }
     size_t after = resident_bytes();
     if (!tools_is_sanitizer() && !tools_is_valgrind())
-        WEFT_CHECK(after - before < (size_t)STACKS * PAGE / 2); /* pages that are read alone are not the process's own */
+        WEFT_CHECK(after < before + (size_t)STACKS * PAGE / 2); /* pages that are read alone are not the process's own */
     for (size_t i = 0; i < STACKS; i++)
         weft_stack_give(&stacks, stack[i]);
     weft_stacks_close(&stacks);
