@@ -86,8 +86,9 @@ WEFT_API int weft_file_close(weft_file *f);
 /* The same without waiting, for __attribute__((cleanup(weft_file_drop))): an error goes to the log. */
 WEFT_API void weft_file_drop(weft_file **f);
 
-/* The calls below fail with -EBADF if the mode does not allow them, and with -EBUSY if another task is in one of those that
- * move the position (read, line, write) and they do too. */
+/* The calls below fail with -EBADF if the mode does not allow them, with -EBUSY if another task is in one of those that move
+ * the position (read, line, write) and they do too, and with WEFT_ECLOSED if another task closes the file before they begin (a
+ * line: before it has come). */
 
 /* May wait. Reads from the position on what is there, at most `size` bytes and at most 256 KiB, at least one. The count; 0 at
  * the end; -EINVAL for a size of 0, -EIO and the like, -ENOMEM, the reason: then the position has not moved (of a FIFO or a
