@@ -130,7 +130,7 @@ class Client:
     def __init__(self, connected, shakes=True):
         """Without `shakes` a handshake of TLS is only begun."""
         self.socket = connected
-        self.unread = bytearray()
+        self.unread = bytearray()  # grows in place: 30 MB of a reply must not be copied at every read
         if not BY_TLS:
             return
         limit = connected.gettimeout()
@@ -159,7 +159,7 @@ class Client:
 
     def reply(self):
         while b'\r\n\r\n' not in self.unread:
-            assert self.more(), 'the connection ended before a reply: %r' % self.unread
+            assert self.more(), 'the connection ended before a reply: %r' % bytes(self.unread)
         head, _, self.unread = self.unread.partition(b'\r\n\r\n')
         lines = head.decode().split('\r\n')
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(':') for line in lines[1:])}
@@ -173,7 +173,7 @@ class Client:
         """What comes until the FIN; a reset raises."""
         while self.more():
             pass
-        return self.unread
+        return bytes(self.unread)
 
     def close(self):
         self.socket.close()
