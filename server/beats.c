@@ -35,24 +35,6 @@ static struct adopted *find(weft_server *server, const weft_server *of)
     return NULL;
 }
 
-/* Under the lock. When memory or descriptors are out the next beat tries again. */
-static struct adopted *adopt(weft_server *server, const weft_server *of)
-{
-    struct adopted *a = weft_mem_calloc(1, sizeof *a);
-    if (!a)
-        return NULL;
-    a->of = of;
-    for (size_t i = 0; i < of->door_count; i++)
-        if (weft_listener_copy(&a->listeners[a->count], server->loop, of->doors[i].listener, weft_server_accepted,
-                               &server->doors[i]) == 0)
-            a->count++;
-    weft_list_append(&server->adopted, &a->link);
-    if (server->accepts_paused)
-        for (size_t i = 0; i < a->count; i++)
-            weft_listener_pause(a->listeners[i]);
-    return a;
-}
-
 static void give_back(struct adopted *a, int most)
 {
     weft_list_unlink(&a->link);
@@ -62,6 +44,36 @@ static void give_back(struct adopted *a, int most)
         weft_listener_close(a->listeners[i]);
     }
     weft_mem_free(a);
+}
+
+/* Under the lock. NULL when memory or descriptors are out: the next beat tries again. */
+static struct adopted *adopt(weft_server *server, const weft_server *of)
+{
+    struct adopted *a = weft_mem_calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->of = of;
+    weft_list_append(&server->adopted, &a->link);
+    for (; a->count < of->door_count; a->count++) {
+        weft_listener **listener = &a->listeners[a->count];
+        if (weft_listener_copy(listener, server->loop, of->doors[a->count].listener, weft_server_accepted,
+                               &server->doors[a->count]) < 0) {
+            give_back(a, 0);
+            return NULL;
+        }
+        if (server->accepts_paused)
+            weft_listener_pause(*listener);
+    }
+    return a;
+}
+
+void weft_beats_each(weft_server *server, void (*fn)(weft_listener *listener))
+{
+    LIST_EACH (node, &server->adopted) {
+        struct adopted *a = CONTAINER_OF(node, struct adopted, link);
+        for (size_t i = 0; i < a->count; i++)
+            fn(a->listeners[i]);
+    }
 }
 
 static void look_after_others(weft_server *server, weft_duration now)
@@ -103,10 +115,11 @@ static void set_beat(weft_server *server)
 static void on_beat(weft_timer *timer)
 {
     weft_server *server = CONTAINER_OF(timer, weft_server, beats);
-    weft_duration now = weft_clock_monotonic();
+    weft_duration now = weft_clock_monotonic(), before = atomic_load_explicit(&server->beat, memory_order_relaxed);
     atomic_store_explicit(&server->beat, now, memory_order_relaxed);
     if (server->stop_stage < WEFT_DRAINING) {
-        look_after_others(server, now);
+        if (now - before < STALE) /* else all may have been held: the process was stopped, the machine slept */
+            look_after_others(server, now);
         weft_server_resume(server); /* the connections that ended may have been another worker's */
     }
     set_beat(server);

@@ -108,6 +108,9 @@ static inline void weft_count(uint64_t *counter)
 /* Adds what `counts` has by now; they may be another thread's. */
 void weft_counts_add(struct weft_server_counts *sum, const struct weft_server_counts *counts);
 
+/* The sum over all servers of an app, those that have closed too. From any thread. */
+struct weft_server_counts weft_counts_of_app(weft_app *app);
+
 extern const char *const weft_ending_words[WEFT_ENDING_COUNT];
 
 /* What happens past each limit, with its option: "head_timeout: 408, closed". */

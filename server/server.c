@@ -121,6 +121,13 @@ const char *weft_server_date(weft_server *server)
 
 /* ---- accepting ---- */
 
+static void each_listener(weft_server *server, void (*fn)(weft_listener *listener))
+{
+    for (size_t i = 0; i < server->door_count; i++)
+        fn(server->doors[i].listener);
+    weft_beats_each(server, fn);
+}
+
 static void pause_accepting(weft_server *server)
 {
     if (server->accepts_paused)
@@ -131,8 +138,7 @@ static void pause_accepting(weft_server *server)
         weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
                  server->max_connections); /* not the count: another worker may have passed it in this instant */
     server->limit_is_said = true;
-    for (size_t i = 0; i < server->door_count; i++)
-        weft_listener_pause(server->doors[i].listener);
+    each_listener(server, weft_listener_pause);
 }
 
 static size_t open_in_all(const weft_server *server)
@@ -175,8 +181,7 @@ void weft_server_resume(weft_server *server)
     if (!server->accepts_paused || server->stop_stage >= WEFT_DRAINING || open >= server->max_connections)
         return;
     server->accepts_paused = false;
-    for (size_t i = 0; i < server->door_count; i++)
-        weft_listener_resume(server->doors[i].listener);
+    each_listener(server, weft_listener_resume);
 }
 
 int weft_server_listen(weft_server *server, const char *address)

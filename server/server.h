@@ -16,7 +16,6 @@
 #include "server/door.h"
 
 struct weft_connection;
-struct weft_supervisor;
 
 enum {
     WEFT_OUTPUT_SIZE = 64 * 1024, /* the loop's output buffer, bytes */
@@ -71,7 +70,6 @@ typedef struct weft_server {
     enum weft_stop_stage stop_stage;
     struct weft_stop_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
     struct weft_server_counts counts;
-    struct weft_supervisor *supervisor;
     struct weft_ws_hall *hall;          /* what WebSockets share; NULL before the first */
     struct weft_access_log *access_log; /* NULL: off */
     uint64_t random;                    /* jitter */

@@ -190,12 +190,12 @@ WEFT_API int weft_app_configure(weft_app *app, const weft_app_options *options);
 
 /* Serves until stopped, on the calling thread, which must have no loop. SIGTERM and SIGINT stop it (they, and SIGQUIT, are
  * blocked in this thread and all it makes from then on, and read by a thread of their own; so is SIGHUP, with an access log in
- * a file); a second one cancels what is
- * left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if something was, or < 0 when it could
- * not start (-EADDRINUSE …), after a logged line. */
+ * a file); a second one cancels what is left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if
+ * something was, or < 0 when it could not start (-EADDRINUSE …), after a logged line. */
 WEFT_API int weft_app_serve(weft_app *app);
 
-/* Begins to stop a serving app, as SIGTERM would. From any thread, while it serves; idempotent. */
+/* Begins to stop a serving app, as SIGTERM would, or cancels its start. From any thread, once its first hook has begun;
+ * idempotent. */
 WEFT_API void weft_app_stop(weft_app *app);
 
 /* Is the app stopping? Long handlers ask, and wind up. */
