@@ -37,6 +37,10 @@ struct dialogue {
 #define FIELDS_TOO_LARGE  REFUSED("431 Request Header Fields Too Large", 36)
 #define SUM(n, digits)    STATUS("200 OK") PLAIN_TEXT LENGTH(n) "\r\n" digits
 #define IGNORED           STATUS("200 OK") PLAIN_TEXT LENGTH(7) "\r\nignored"
+#define IGNORED_CLOSE     STATUS("200 OK") PLAIN_TEXT LENGTH(7) CLOSE "\r\nignored"
+#define NOT_FOUND_CLOSE   STATUS("404 Not Found") PLAIN_TEXT LENGTH(14) CLOSE "\r\n404 Not Found\n"
+#define FIRST             STATUS("200 OK") LENGTH(2) "\r\nab"
+#define FIRST_CLOSE       STATUS("200 OK") LENGTH(2) CLOSE "\r\nab"
 /* Behind what is refused: must not be looked at. */
 #define BEHIND GET("/hello/behind")
 /* A body that goes wrong, to one who collects it and to one who reads it piece by piece. */
@@ -60,7 +64,9 @@ static const struct dialogue dialogues[] = {
     { "trailers", { STEP(CHUNKED("/echo") "1\r\nx\r\n0\r\nA: b\r\nC:d\r\n\r\n" GET("/"), ECHO(1, "x") FRONT) } },
     { "chunks of what looks like the end",
       { STEP(CHUNKED("/echo") "5\r\n0\r\n\r\n\r\n0\r\n\r\n" GET("/"), ECHO(5, "0\r\n\r\n") FRONT) } },
-    { "chunks to a path that is not there", { STEP(CHUNKED("/x"), NOT_FOUND) }, .ends = true },
+    { "chunks to a path that is not there", { STEP(CHUNKED("/x"), NOT_FOUND_CLOSE) }, .ends = true },
+    { "chunks that nobody reads, step by step", { STEP(CHUNKED("/ignore") "3\r\n", IGNORED_CLOSE) }, .ends = true },
+    { "a body too long to pass over", { STEP(POST("/ignore", 262145), IGNORED_CLOSE) }, .ends = true },
     { "chunks step by step",
       { STEP(CHUNKED("/echo") "3\r\n", ""), STEP("abc", ""), STEP("\r\n0\r", ""), STEP("\n\r\n", ECHO(3, "abc")),
         STEP(GET("/"), FRONT) } },
@@ -112,7 +118,7 @@ static const struct dialogue dialogues[] = {
         STEP("4\r\nbody\r\n0\r\n\r\n" GET("/"), ECHO(4, "body") FRONT) } },
     { "no 100 for a body that is too large", { STEP(EXPECTING("Content-Length: 2000000"), TOO_LARGE) }, .ends = true },
     { "no 100 where nobody reads",
-      { STEP("POST /ignore HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", IGNORED) },
+      { STEP("POST /ignore HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", IGNORED_CLOSE) },
       .ends = true },
     { "an end in place of the body",
       { STEP(EXPECTING("Content-Length: 4"), CONTINUE), STEP("bo", BAD) },
@@ -187,8 +193,12 @@ static const struct dialogue whole_only[] = {
       { STEP("PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" GET("/"),
              STATUS("405 Method Not Allowed")
                  PLAIN_TEXT LENGTH(23) "Allow: OPTIONS, POST\r\n\r\n405 Method Not Allowed\n" FRONT) } },
+    { "chunks of which some are read, with the head and behind it",
+      { STEP(CHUNKED("/first") "3\r\nabc\r\n3\r\ndef\r\n0\r\nA: b\r\n\r\n" GET("/"), FIRST FRONT),
+        STEP(CHUNKED("/first") "3\r\nabc\r\n3", FIRST_CLOSE) },
+      .ends = true },
     { "chunks that nobody reads, with the head", { STEP(CHUNKED("/ignore") "3\r\nabc\r\n0\r\n\r\n" GET("/"), IGNORED FRONT) } },
-    { "wrong chunks that nobody reads", { STEP(CHUNKED("/x") "3\r\nabcd" BEHIND, NOT_FOUND) }, .ends = true },
+    { "wrong chunks that nobody reads", { STEP(CHUNKED("/x") "3\r\nabcd" BEHIND, NOT_FOUND_CLOSE) }, .ends = true },
 };
 
 static int sums(weft_request *req)
@@ -202,10 +212,19 @@ static int sums(weft_request *req)
     return n < 0 ? (int)n : weft_reply_text(req, 200, "%u", sum);
 }
 
+/* Reads some of the body, in the middle of a chunk. */
+static int first(weft_request *req)
+{
+    char bytes[2];
+    int64_t n = weft_body_read(req, bytes, sizeof bytes);
+    return n < 0 ? (int)n : weft_reply_bytes(req, 200, NULL, bytes, (size_t)n);
+}
+
 static int play_dialogues(void)
 {
     weft_app *app = harness_app();
     weft_post(app, "/sums", sums);
+    weft_post(app, "/first", first);
     weft_server *server = harness_open(app);
     for (size_t i = 0; i < COUNT(dialogues); i++)
         WEFT_CHECK(play_all_ways(server, &dialogues[i]));
