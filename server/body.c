@@ -155,10 +155,10 @@ void weft_request_foresee_close(weft_request *req)
     if (c->must_close || req->body_ended || weft_request_gone(req))
         return;
     int64_t left = weft_request_body_left(req);
-    if (req->head.is_chunked)
-        c->must_close = !is_rest_at_hand(req);
-    else
-        c->must_close = left > c->server->app->settings.discard_limit || weft_request_awaits_continue(req, left);
+    bool is_unknown = req->head.is_chunked ? !is_rest_at_hand(req) : weft_request_awaits_continue(req, left);
+    if (is_unknown)
+        weft_connection_blame(c, WEFT_END_UNREAD_BODY);
+    c->must_close = is_unknown || left > c->server->app->settings.discard_limit;
 }
 
 /* ---- waiting ---- */

@@ -4,7 +4,8 @@
  * What both sides say, word for word, one step after the other: the client says its bytes of a step, and must have heard
  * exactly the server's before it says those of the next. Each dialogue is played whole, with the client's bytes of each step
  * split at every byte with time in between, and one byte at a time. Here are bodies in chunks, expectations, and what is
- * refused in mid-body; single exchanges are in test_server_scripts.c, refused heads in test_server_refusals.c.
+ * refused in mid-body, and streamed replies; single exchanges are in test_server_scripts.c, refused heads in
+ * test_server_refusals.c.
  */
 #include "harness.h"
 
@@ -39,6 +40,8 @@ struct dialogue {
 #define IGNORED           STATUS("200 OK") PLAIN_TEXT LENGTH(7) "\r\nignored"
 #define IGNORED_CLOSE     STATUS("200 OK") PLAIN_TEXT LENGTH(7) CLOSE "\r\nignored"
 #define NOT_FOUND_CLOSE   STATUS("404 Not Found") PLAIN_TEXT LENGTH(14) CLOSE "\r\n404 Not Found\n"
+#define LETTERS           "abcdefghijklmnopqrstuvwxyz"
+#define STREAMED          STATUS("200 OK") TYPE("a/b") "Transfer-Encoding: chunked\r\n\r\n"
 #define FIRST             STATUS("200 OK") LENGTH(2) "\r\nab"
 #define FIRST_CLOSE       STATUS("200 OK") LENGTH(2) CLOSE "\r\nab"
 /* Behind what is refused: must not be looked at. */
@@ -124,6 +127,18 @@ static const struct dialogue dialogues[] = {
       { STEP(EXPECTING("Content-Length: 4"), CONTINUE), STEP("bo", BAD) },
       .ends = true,
       .shuts = true },
+    /* streamed replies */
+    { "chunks out, and on", { STEP(GET("/stream") GET("/"), STREAMED "3\r\nabc\r\n1a\r\n" LETTERS "\r\n0\r\n\r\n" FRONT) } },
+    { "chunks out with trailers",
+      { STEP(GET("/stream?trailers") GET("/"),
+             STREAMED "3\r\nabc\r\n1a\r\n" LETTERS "\r\n0\r\nX-Sum: 1\r\nX-End: yes\r\n\r\n" FRONT) } },
+    { "a stream of nothing", { STEP(GET("/stream?nothing") GET("/"), STREAMED "0\r\n\r\n" FRONT) } },
+    { "a stream of declared length",
+      { STEP(GET("/stream?length") GET("/"), STATUS("200 OK") TYPE("a/b") LENGTH(29) "\r\nabc" LETTERS FRONT) } },
+    { "a stream to HTTP/1.0 ends with the connection",
+      { STEP("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", STATUS("200 OK") TYPE("a/b") CLOSE "\r\nabc" LETTERS) },
+      .ends = true },
+    { "HEAD of a stream", { STEP("HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n" GET("/"), STREAMED FRONT) } },
     /* lengths */
     { "a body in two steps", { STEP(POST("/echo", 4) "bo", ""), STEP("dy", ECHO(4, "body")), STEP(GET("/"), FRONT) } },
     { "a body that nobody reads, in two steps",
@@ -212,6 +227,21 @@ static int sums(weft_request *req)
     return n < 0 ? (int)n : weft_reply_text(req, 200, "%u", sum);
 }
 
+static int stream(weft_request *req)
+{
+    const char *query = weft_query_string(req) ? weft_query_string(req) : "";
+    WEFT_TRY(weft_reply_stream(req, 200, "a/b", strcmp(query, "length") == 0 ? 29 : -1));
+    if (strcmp(query, "nothing") == 0)
+        return 0;
+    WEFT_TRY(weft_write(req, "abc", 3));
+    WEFT_TRY(weft_sleep(10 * MS));
+    WEFT_TRY(weft_write(req, LETTERS, 26));
+    if (strcmp(query, "trailers") != 0)
+        return 0;
+    WEFT_TRY(weft_set_trailer(req, "X-Sum", "1"));
+    return weft_set_trailer(req, "X-End", "yes");
+}
+
 /* Reads some of the body, in the middle of a chunk. */
 static int first(weft_request *req)
 {
@@ -225,6 +255,7 @@ static int play_dialogues(void)
     weft_app *app = harness_app();
     weft_post(app, "/sums", sums);
     weft_post(app, "/first", first);
+    weft_get(app, "/stream", stream);
     weft_server *server = harness_open(app);
     for (size_t i = 0; i < COUNT(dialogues); i++)
         WEFT_CHECK(play_all_ways(server, &dialogues[i]));
@@ -238,7 +269,24 @@ static int play_dialogues(void)
 
 static const weft_test tests[] = { TEST(play_dialogues) };
 
+static void tell(const struct dialogue *d)
+{
+    for (size_t i = 0; i < STEPS_MAX && d->steps[i].says; i++)
+        harness_tell(d->steps[i].says, d->steps[i].says_size);
+    putchar(':');
+    for (size_t i = 0; i < STEPS_MAX && d->steps[i].says; i++)
+        harness_tell(d->steps[i].hears, d->steps[i].hears_size);
+    putchar('\n');
+}
+
 int main(int argc, char **argv)
 {
+    if (harness_tells(argc, argv)) {
+        for (size_t i = 0; i < COUNT(dialogues); i++)
+            tell(&dialogues[i]);
+        for (size_t i = 0; i < COUNT(whole_only); i++)
+            tell(&whole_only[i]);
+        return 0;
+    }
     return weft_test_main(tests, COUNT(tests), argc, argv);
 }

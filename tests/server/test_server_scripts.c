@@ -2,7 +2,7 @@
 /* Copyright (c) the Weft authors */
 /*
  * Bytes in, bytes out. What is expected is written by hand, and each script is played whole, split at each byte with time in
- * between, and one byte at a time.
+ * between, and one byte at a time. The server's side of them is played to real clients, too: tests/pytest/test_dialogues.py.
  */
 #include "harness.h"
 
@@ -257,5 +257,14 @@ static const weft_test tests[] = {
 
 int main(int argc, char **argv)
 {
+    if (harness_tells(argc, argv)) {
+        for (size_t i = 0; i < COUNT(scripts); i++) {
+            harness_tell(scripts[i].in, scripts[i].in_size);
+            putchar(':');
+            harness_tell(scripts[i].out, scripts[i].out_size);
+            putchar('\n');
+        }
+        return 0;
+    }
     return weft_test_main(tests, COUNT(tests), argc, argv);
 }
