@@ -109,11 +109,13 @@ static weft_shared *encode(bool is_chunked, const struct event *e, const char *t
     return buf;
 }
 
-/* ---- as a subscriber of rooms; the variant: is it chunked? ---- */
+/* ---- as a subscriber of rooms ---- */
+
+enum variant { PLAIN, CHUNKED, NOTHING /* the reply to HEAD */ };
 
 static int encode_delivery(const weft_subscriber *s, const weft_delivery *delivery, weft_shared **ret_buf)
 {
-    if (!delivery->is_text)
+    if (!delivery->is_text || s->variant == NOTHING)
         return 0;
     char id[WEFT_POSITION_SIZE];
     const weft_topic place = { .epoch = delivery->epoch };
@@ -124,7 +126,7 @@ static int encode_delivery(const weft_subscriber *s, const weft_delivery *delive
         .data = delivery->data,
         .data_size = delivery->size,
     };
-    *ret_buf = encode(s->variant != 0, &e, NULL);
+    *ret_buf = encode(s->variant == CHUNKED, &e, NULL);
     return *ret_buf ? 1 : -ENOMEM;
 }
 
@@ -295,15 +297,14 @@ int weft_events_begin(weft_request *req)
         return rc;
     }
     events->is_chunked = req->framing == WEFT_FRAMING_CHUNKED;
-    weft_subscriber_init(&events->subscriber, &subscriber_ops, &events->outbox, events->is_chunked);
+    enum variant variant = events->is_head ? NOTHING : events->is_chunked ? CHUNKED : PLAIN;
+    weft_subscriber_init(&events->subscriber, &subscriber_ops, &events->outbox, variant);
     req->events = events;
     weft_output_flush(c->server); /* the head goes before everything in the outbox */
     if (weft_request_gone(req))
         return WEFT_EGONE;
     weft_loop *loop = c->server->loop;
-    if (events->is_head)
-        weft_subscriber_leave(&events->subscriber);
-    else
+    if (!events->is_head)
         weft_timer_set(&loop->wheel, &events->beat, weft_tick_of(weft_clock_add(weft_loop_now(loop), BEAT)));
     if (c->server->stop_stage >= WEFT_DRAINING)
         weft_events_stop(req);

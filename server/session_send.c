@@ -114,17 +114,19 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
 static void let_held_go(weft_ws *ws, bool is_whole)
 {
     struct weft_ws_extra *extra = ws->extra; /* a streamer has one */
+    int rc = 0;
     ws->streamer = NULL;
     weft_list_remove(&extra->streaming.link);
     for (size_t i = 0; i < extra->held_count; i++) {
-        if (is_whole)
-            (void)weft_outbox_append(&ws->outbox,
-                                     extra->held[i]); /* there is room: a stream ends in an outbox that is not high */
+        if (is_whole && rc == 0) /* there is room: a stream ends in an outbox that is not high */
+            rc = weft_outbox_append(&ws->outbox, extra->held[i]);
         weft_shared_unref(extra->held[i]);
     }
     extra->held_count = 0;
     extra->held_size = 0;
     weft_session_wake_senders(ws);
+    if (rc < 0)
+        weft_session_drop(ws, true); /* memory is out: it would miss what others have sent */
 }
 
 void weft_session_end_stream(weft_ws *ws)
