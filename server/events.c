@@ -138,7 +138,7 @@ static void cut(weft_subscriber *s, int code, const char *why)
     weft_connection_close(events->req->connection, true);
 }
 
-static const weft_subscriber_ops subscriber_ops = { .encode = encode_delivery, .cut = cut };
+static const weft_subscriber_ops subscriber_ops = { .joins = true, .encode = encode_delivery, .cut = cut };
 
 int weft_room_join_request(weft_request *req, const char *room, weft_member **ret_member, const weft_join_options *options)
 {

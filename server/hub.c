@@ -93,25 +93,78 @@ static int encode(const weft_hub *hub, const weft_subscriber *s, const weft_post
     return rc;
 }
 
+/* What has been encoded for subscribers of its kind; NULL: nothing yet. */
+static struct weft_encoded *find_encoded(struct weft_encodings *encoded, const weft_subscriber *s)
+{
+    for (size_t i = 0; i < encoded->count; i++)
+        if (encoded->all[i].ops == s->ops && encoded->all[i].variant == s->variant)
+            return &encoded->all[i];
+    return NULL;
+}
+
+/* Keeps it, which takes over the buffer; of more kinds than there is room for the last one makes room. */
+static void keep_encoded(struct weft_encodings *encoded, const weft_subscriber *s, int rc, weft_shared *buf)
+{
+    if (encoded->count == WEFT_ENCODED_MOST)
+        weft_shared_unref(encoded->all[--encoded->count].buf);
+    encoded->all[encoded->count++] = (struct weft_encoded){ .ops = s->ops, .variant = s->variant, .rc = rc, .buf = buf };
+}
+
+static void forget_encoded(struct weft_encodings *encoded)
+{
+    while (encoded->count > 0)
+        weft_shared_unref(encoded->all[--encoded->count].buf);
+}
+
 /* The buffer stays the batch's. */
 static int encode_once(weft_hub *hub, struct weft_batched *b, const weft_subscriber *s, weft_shared **ret_buf)
 {
-    struct weft_encoded *e = b->encoded;
-    for (size_t i = 0; i < b->encoded_count; i++, e++)
-        if (e->ops == s->ops && e->variant == s->variant) {
-            *ret_buf = e->buf;
-            return e->rc;
-        }
-    if (b->encoded_count == WEFT_ENCODED_MOST) /* more kinds than that at once: the last one makes room */
-        weft_shared_unref((--e)->buf);
-    else
-        b->encoded_count++;
-    *e = (struct weft_encoded){ .ops = s->ops, .variant = s->variant };
-    e->rc = encode(hub, s, b->mail->post, &e->buf);
-    *ret_buf = e->buf;
-    if (UNLIKELY(e->rc < 0))
-        b->encoded_count--; /* there may be memory for the next one: not all are to miss it */
-    return e->rc;
+    const struct weft_encoded *e = find_encoded(&b->encoded, s);
+    if (e) {
+        *ret_buf = e->buf;
+        return e->rc;
+    }
+    weft_shared *buf = NULL;
+    int rc = encode(hub, s, b->mail->post, &buf);
+    if (LIKELY(rc >= 0)) /* else there may be memory for the next one: not all are to miss it */
+        keep_encoded(&b->encoded, s, rc, buf);
+    *ret_buf = buf;
+    return rc;
+}
+
+/* All of the batch in one buffer; NULL: it is too much, nothing of it is for them, or memory is out. */
+static weft_shared *join(weft_hub *hub, const weft_subscriber *s)
+{
+    weft_shared *parts[WEFT_BATCH_MOST];
+    size_t size = 0, count = 0;
+    for (size_t i = 0; i < hub->batch_count; i++) {
+        int rc = encode_once(hub, &hub->batch[i], s, &parts[count]);
+        if (rc < 0)
+            return NULL;
+        if (rc > 0)
+            size += parts[count++]->size;
+    }
+    weft_shared *all = count > 1 && size <= WEFT_JOINED_MOST ? weft_shared_new(size) : NULL;
+    if (!all)
+        return NULL;
+    char *at = all->data;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(at, parts[i]->data, parts[i]->size);
+        at += parts[i]->size;
+    }
+    all->count = (uint32_t)count;
+    return all;
+}
+
+/* The same, once; the buffer stays the batch's. NULL: the parts are to be given one by one. */
+static weft_shared *join_once(weft_hub *hub, const weft_subscriber *s)
+{
+    const struct weft_encoded *e = find_encoded(&hub->joined, s);
+    if (e)
+        return e->buf;
+    weft_shared *buf = s->ops->joins ? join(hub, s) : NULL;
+    keep_encoded(&hub->joined, s, buf != NULL, buf);
+    return buf;
 }
 
 /* ---- members that do not keep up ---- */
@@ -175,7 +228,7 @@ static int hand_over(weft_hub *hub, weft_subscriber *s, int rc, weft_shared *buf
             miss(hub, s, 1);
             rc = put(s, buf);
         }
-        hub->delivered += rc == 0;
+        hub->delivered += rc == 0 ? buf->count : 0;
     }
     if (rc == 0 || rc == WEFT_ECLOSED || s->outbox->error)
         return 0;
@@ -183,15 +236,10 @@ static int hand_over(weft_hub *hub, weft_subscriber *s, int rc, weft_shared *buf
     return slow == WEFT_SLOW_DISCONNECT ? rc : 0;
 }
 
-/* False: it has been cut, and may be gone. */
-static bool give_mail(weft_hub *hub, weft_member *member, struct weft_batched *b)
+/* What `encode` said, and gave. False: the member has been cut, and may be gone. */
+static bool give(weft_hub *hub, weft_subscriber *s, int rc, weft_shared *buf)
 {
-    weft_subscriber *s = member->subscriber;
     const weft_rooms_options *options = &hub->rooms->options;
-    if (UNLIKELY(s->untold > 0) && options->tells_dropped && !weft_outbox_is_high(s->outbox))
-        tell_dropped(s);
-    weft_shared *buf = NULL;
-    int rc = encode_once(hub, b, s, &buf);
     if (hand_over(hub, s, rc, buf) == 0)
         return true;
     hub->disconnected++;
@@ -223,6 +271,12 @@ void weft_subscriber_on_low(weft_subscriber *s)
 
 /* ---- the mail ---- */
 
+/* Is it for each member that it finds in the room? */
+static bool is_for_all(const weft_post *post)
+{
+    return !post->sender && !post->to && !post->where;
+}
+
 static bool is_for(const weft_post *post, const weft_member *member)
 {
     if (post->number <= member->seen || post->sender == member->id)
@@ -235,14 +289,17 @@ static bool is_for(const weft_post *post, const weft_member *member)
 static void begin_batch(weft_hub *hub)
 {
     weft_room *room = CONTAINER_OF(hub->at_hand.next, struct weft_mail, link)->room;
+    hub->is_joined = hub->rooms->options.slow == WEFT_SLOW_DISCONNECT; /* else they are dropped one by one */
     LIST_EACH (link, &hub->at_hand) {
         struct weft_mail *mail = CONTAINER_OF(link, struct weft_mail, link);
         if (mail->room != room || hub->batch_count == WEFT_BATCH_MOST)
             break;
         struct weft_batched *b = &hub->batch[hub->batch_count++];
         b->mail = mail;
-        b->encoded_count = 0;
+        b->encoded.count = 0;
+        hub->is_joined &= is_for_all(mail->post);
     }
+    hub->is_joined &= hub->batch_count > 1;
     hub->cursor = room->members.next;
 }
 
@@ -262,17 +319,36 @@ static void end_batch(weft_hub *hub)
 {
     for (size_t i = 0; i < hub->batch_count; i++) {
         struct weft_batched *b = &hub->batch[i];
-        while (b->encoded_count > 0)
-            weft_shared_unref(b->encoded[--b->encoded_count].buf);
+        forget_encoded(&b->encoded);
         weft_list_unlink(&b->mail->link);
         hub->done_count++;
         hub->done_size += b->mail->post->size;
         weft_post_unref(b->mail->post);
     }
+    forget_encoded(&hub->joined);
     hub->mail_out += hub->batch_count;
     hub->batch_count = 0;
     hub->cursor = NULL;
     free_gone_rooms(hub);
+}
+
+static void give_batch(weft_hub *hub, weft_member *member)
+{
+    weft_subscriber *s = member->subscriber;
+    weft_shared *buf;
+    if (UNLIKELY(s->untold > 0) && hub->rooms->options.tells_dropped && !weft_outbox_is_high(s->outbox))
+        tell_dropped(s);
+    if (hub->is_joined && hub->batch[0].mail->post->number > member->seen && (buf = join_once(hub, s))) {
+        (void)give(hub, s, 1, buf);
+        return;
+    }
+    for (size_t i = 0; i < hub->batch_count; i++) {
+        if (!is_for(hub->batch[i].mail->post, member))
+            continue;
+        int rc = encode_once(hub, &hub->batch[i], s, &buf);
+        if (!give(hub, s, rc, buf))
+            return;
+    }
 }
 
 /* Goes on with the batch, or with the next one. False: not all of the room has it yet. */
@@ -286,9 +362,7 @@ static bool deliver_batch(weft_hub *hub, int *budget)
             return false;
         weft_member *member = CONTAINER_OF((weft_list *)(uintptr_t)hub->cursor, weft_member, in_room);
         hub->cursor = hub->cursor->next;
-        for (size_t i = 0; i < hub->batch_count; i++)
-            if (is_for(hub->batch[i].mail->post, member) && !give_mail(hub, member, &hub->batch[i]))
-                break;
+        give_batch(hub, member);
         *budget -= (int)hub->batch_count;
     }
     *budget -= (int)hub->batch_count; /* for a room that has become empty as well */

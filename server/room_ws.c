@@ -82,6 +82,7 @@ static void cut(weft_subscriber *s, int code, const char *why)
 }
 
 static const weft_subscriber_ops ops = {
+    .joins = true,
     .encode = encode,
     .append = append,
     .drop_oldest = drop_oldest,

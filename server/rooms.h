@@ -45,6 +45,7 @@ enum {
     WEFT_MAIL_SIZE_MOST = 16 * 1024 * 1024, /* and their bytes */
     WEFT_ENCODED_MOST = 12,                 /* encodings of one post: more than there are kinds of members */
     WEFT_BATCH_MOST = 32,                   /* posts that are delivered together */
+    WEFT_JOINED_MOST = 32 * 1024,           /* bytes of a batch that goes to members as one buffer */
     WEFT_POSITION_SIZE = 40,                /* of a position as text, with its NUL */
 };
 
@@ -166,16 +167,20 @@ typedef struct weft_hub {
     uint64_t mail_out;       /* and that have been delivered */
     size_t batch_count;      /* the first so many at hand are for one room, and are being delivered; 0: none is */
     const weft_list *cursor; /* the next member for the batch; the room's head when there is none */
+    bool is_joined;          /* the batch is for each member alike: it goes as one buffer where it can */
     struct weft_batched {
         struct weft_mail *mail;
-        size_t encoded_count;
-        struct weft_encoded {
-            const weft_subscriber_ops *ops;
-            unsigned variant;
-            int rc;
-            weft_shared *buf;
-        } encoded[WEFT_ENCODED_MOST];
+        struct weft_encodings {
+            size_t count;
+            struct weft_encoded {
+                const weft_subscriber_ops *ops;
+                unsigned variant;
+                int rc;
+                weft_shared *buf;
+            } all[WEFT_ENCODED_MOST];
+        } encoded;
     } batch[WEFT_BATCH_MOST];
+    struct weft_encodings joined; /* of the batch; rc 0: it cannot be put together for these */
     size_t done_count, done_size; /* of the mail, and of the figures, since the lock was last held */
     uint64_t delivered, dropped, disconnected;
 

@@ -28,6 +28,7 @@ typedef struct weft_delivery {
 typedef struct weft_subscriber weft_subscriber;
 
 typedef struct weft_subscriber_ops {
+    bool joins; /* what is encoded for them means the same when it is put together into one buffer */
     /* Encodes for every subscriber with these ops and this one's variant, on the loop's stack. 1 and *ret_buf, which is the
      * caller's; 0: this kind is not sent to them (bytes, to a stream of events); -ENOMEM. */
     int (*encode)(const weft_subscriber *s, const weft_delivery *delivery, weft_shared **ret_buf);

@@ -24,7 +24,8 @@ def resident(server):
 
 @pytest.mark.parametrize('workers', [1, 2])
 @pytest.mark.parametrize('program, path, says', [('broadcast', '/ws/chat/churn?n=', ''),
-                                                 ('chat', '/chat/ws/churn?name=Ann', 'say x ')])
+                                                 ('chat', '/chat/ws/churn?name=Ann', 'say x ')],
+                         ids=['broadcast', 'chat'])
 def test_each_gets_every_message_once_and_in_order(start, program, path, says, workers):
     server = start(program, '--listen', '127.0.0.1:0', '--workers', str(workers))
     command = [BUILD / 'tests/pytest/churn', str(server.port), path, str(SECONDS * RATE), str(RATE), says]

@@ -63,7 +63,7 @@ static void sitter_cut(weft_subscriber *s, int code, const char *why)
     weft_outbox_close(&one->outbox);
 }
 
-static const weft_subscriber_ops sitter_ops = { .encode = sitter_encode, .cut = sitter_cut };
+static const weft_subscriber_ops sitter_ops = { .joins = true, .encode = sitter_encode, .cut = sitter_cut };
 
 static void sitter_low(weft_outbox *o)
 {

@@ -7,6 +7,7 @@
 #include <weft/ws.h>
 
 #include "lib/base/memory.h"
+#include "server/rooms.h"
 #include "server/session.h"
 
 #define HANDSHAKE(path)                                                                                                        \
@@ -180,6 +181,43 @@ static int everybody_hears(void)
     client_close(&a, false);
     client_close(&c, false);
     client_close(&elsewhere, false);
+    return finish(server);
+}
+
+/* What is said within a turn goes to each member together; each message still counts. */
+static int said_in_one_turn(void)
+{
+    enum { SAID = 40 };
+    weft_server *server = begin();
+    client early, stuck, deflated;
+    char expected[400], large[2000];
+    size_t size = 0;
+    memset(large, 'z', sizeof large);
+    WEFT_TRY(open_socket(&early, server, 100000, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&stuck, server, 100, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&deflated, server, 100000,
+                         HANDSHAKE("/ws/r") "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"));
+    client_stop(&stuck);
+    for (int i = 0; i < SAID; i++) {
+        char text[8];
+        weft_message msg = { text, (size_t)snprintf(text, sizeof text, "m%d", i), true };
+        WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+        size += (size_t)snprintf(expected + size, sizeof expected - size, "\x81%c%s", (char)msg.size, text);
+    }
+    weft_message msg = { large, sizeof large, true };
+    WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+    settle();
+    WEFT_CHECK(early.got_size == size + 2004 && memcmp(early.got, expected, size) == 0);
+    WEFT_CHECK(deflated.got_size < size + 100 && memcmp(deflated.got, expected, size) == 0);
+    const weft_ws *ws = CONTAINER_OF(stuck.connection->upgrade, weft_ws, upgrade);
+    WEFT_CHECK(ws->outbox.count == SAID + 1 - WEFT_BATCH_MOST); /* the first batch is with the transport */
+    client_read(&stuck);
+    settle();
+    WEFT_CHECK(stuck.got_size == early.got_size && memcmp(stuck.got, early.got, early.got_size) == 0);
+    WEFT_CHECK(weft_rooms_stats(rooms).delivered == 3 * (SAID + 1));
+    client *all[] = { &early, &stuck, &deflated };
+    for (int i = 0; i < 3; i++)
+        client_close(all[i], true);
     return finish(server);
 }
 
@@ -547,6 +585,7 @@ static int memory_runs_out(void)
 
 static const weft_test tests[] = {
     TEST(everybody_hears),
+    TEST(said_in_one_turn),
     TEST(compressed_once),
     TEST(one_never_reads),
     TEST(stopping),

@@ -35,7 +35,7 @@ enum {
     AT_ONCE = 300,  /* members at a time; beyond it joins wait */
     WORDS_MOST = 3, /* messages of one member */
     STAY_MOST = 60, /* milliseconds */
-    PATIENCE = 60,  /* seconds without anything */
+    PATIENCE = 30,  /* seconds without anything */
     PER_SENDER = 4, /* ids */
     ADDRESSES = 50, /* 127.0.0.x, so that ports do not run short */
     INPUT_ROOM = 128 * 1024,
@@ -364,6 +364,7 @@ int main(int argc, char **argv)
                 fail("a stayer does not hear itself");
     }
     double began = now(), moved = began;
+    uint64_t progress = 0;
     while (all.left < all.joins || !have_recorded_all()) {
         double time = now();
         while (all.begun < all.joins && all.inside_count < AT_ONCE && began + all.begun / rate <= time) {
@@ -371,10 +372,13 @@ int main(int argc, char **argv)
             if (all.begun == all.joins / 3)
                 printf("a third\n"), fflush(stdout);
         }
-        if (turn(0.0005))
+        turn(0.0005);
+        if (all.deliveries + all.left > progress)
             moved = time;
         else if (time - moved > PATIENCE)
-            fail("nothing comes any more: %u have left, %d are there", all.left, all.inside_count);
+            fail("nothing comes any more: %u have left, %d are there, of %llu messages the first has heard %zu", all.left,
+                 all.inside_count, (unsigned long long)all.sent, all.stayers[0]->id_count);
+        progress = all.deliveries + all.left;
     }
     double seconds = now() - began;
     check_all();
