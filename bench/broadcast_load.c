@@ -138,6 +138,7 @@ static int join_all(int epoll, int members)
         speaker = done == 0 ? fds[0] : speaker;
         done += count;
     }
+    usleep(200 * 1000); /* the answer to a handshake may come a moment before the seat, on another worker */
     return speaker;
 }
 

@@ -37,9 +37,12 @@ class Server:
                                         env={**os.environ, **(env or {})})
 
     def wait(self, is_raw):
-        if self.port is None:
+        while self.port is None:
             line = (self.process.stdout if is_raw else self.process.stderr).readline()
-            self.port = int(re.search(r"(\d+)$", line.strip()).group(1))
+            if not line:
+                raise RuntimeError("%s ended at once" % self.process.args[0])
+            match = re.search(r"^(?:\d+|.*listening on \S+:\d+)$", line.strip())
+            self.port = int(re.search(r"\d+$", line.strip()).group()) if match else None
         for _ in range(1000):
             try:
                 return socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
