@@ -253,7 +253,7 @@ void weft_events_stop(weft_request *req)
 bool weft_events_end(weft_request *req, int rc)
 {
     struct weft_events *events = req->events;
-    bool in_order = rc >= 0 || (rc == WEFT_ECANCELED && events->has_stopped);
+    bool in_order = rc >= 0 || (events->has_stopped && (rc == WEFT_ECANCELED || rc == WEFT_ECLOSED)); /* of joining a room */
     weft_timer_clear(&events->beat);
     weft_subscriber_leave(&events->subscriber);
     if (in_order && weft_outbox_hand_over(&events->outbox) < 0)

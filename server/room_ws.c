@@ -43,6 +43,7 @@ static int append(weft_subscriber *s, weft_shared *buf)
 static void drop_held(struct weft_ws_extra *extra, size_t i)
 {
     extra->held_size -= extra->held[i]->size;
+    extra->held_messages -= extra->held[i]->count;
     weft_shared_unref(extra->held[i]);
     extra->held_count--;
     memmove(&extra->held[i], &extra->held[i + 1], (extra->held_count - i) * sizeof(*extra->held));

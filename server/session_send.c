@@ -94,7 +94,7 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     struct weft_ws_extra *extra = weft_session_extra(ws);
     if (!extra)
         return -ENOMEM;
-    bool is_full = extra->held_count >= HELD_COUNT_MOST || extra->held_size + frame->size > HELD_SIZE_MOST;
+    bool is_full = extra->held_messages + frame->count > HELD_COUNT_MOST || extra->held_size + frame->size > HELD_SIZE_MOST;
     if (is_full && extra->held_count > 0)
         return -ENOBUFS;
     if (extra->held_count == extra->held_room) {
@@ -107,6 +107,7 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     }
     extra->held[extra->held_count++] = weft_shared_ref(frame);
     extra->held_size += frame->size;
+    extra->held_messages += frame->count;
     return 0;
 }
 
@@ -124,6 +125,7 @@ static void let_held_go(weft_ws *ws, bool is_whole)
     }
     extra->held_count = 0;
     extra->held_size = 0;
+    extra->held_messages = 0;
     weft_session_wake_senders(ws);
     if (rc < 0)
         weft_session_drop(ws, true); /* memory is out: it would miss what others have sent */

@@ -259,6 +259,22 @@ static int a_slow_client(void)
     return finish(server);
 }
 
+/* A stream that begins while the server stops ends in order as well, though it can join no room any more. */
+static int begun_while_stopping(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 1000));
+    client_send(&c, TEXT("GET /news HTTP/1.1\r\n"));
+    settle();
+    weft_server_drain(server);
+    client_send(&c, TEXT("Host: a\r\n\r\n"));
+    settle();
+    WEFT_CHECK(strstr(c.got, "\r\nretry: ") && strcmp(c.got + c.got_size - 9, "\n\n\r\n" LAST) == 0);
+    client_close(&c, false);
+    return finish(server);
+}
+
 /* Nobody says anything any more, and it never reads what waits for it. */
 static int a_stuck_client(void)
 {
@@ -513,11 +529,22 @@ static int waits_are_cancelled(void)
 }
 
 static const weft_test tests[] = {
-    TEST(events_in_chunks),  TEST(other_framings),         TEST(heart_beats),
-    TEST(nothing_for_head),  TEST(stopping_copies_little), TEST(a_slow_client),
-    TEST(a_stuck_client),    TEST(no_false_end),           TEST(stopping),
-    TEST(in_a_room),         TEST(long_polling),           TEST(one_never_reads),
-    TEST(a_wait_misses_one), PLAIN(memory_runs_out),       PLAIN(waits_are_cancelled),
+    TEST(events_in_chunks),
+    TEST(other_framings),
+    TEST(heart_beats),
+    TEST(nothing_for_head),
+    TEST(stopping_copies_little),
+    TEST(a_slow_client),
+    TEST(a_stuck_client),
+    TEST(no_false_end),
+    TEST(stopping),
+    TEST(in_a_room),
+    TEST(long_polling),
+    TEST(one_never_reads),
+    TEST(a_wait_misses_one),
+    TEST(begun_while_stopping),
+    PLAIN(memory_runs_out),
+    PLAIN(waits_are_cancelled),
 };
 
 int main(int argc, char **argv)

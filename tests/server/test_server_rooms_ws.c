@@ -346,6 +346,25 @@ static int held_back(void)
     return finish(server);
 }
 
+/* Of what is held back each message counts, also of those that came together. */
+static int held_back_together(void)
+{
+    weft_server *server = begin();
+    const weft_message msg = { "hi", 2, true };
+    for (int count = 500; count <= 600; count += 100) {
+        client c;
+        WEFT_TRY(open_socket(&c, server, 2000000, HANDSHAKE("/streams")));
+        for (int i = 0; i < count; i++)
+            WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+        WEFT_CHECK(weft_sleep(1500 * MS) == 0);
+        WEFT_CHECK(weft_rooms_stats(rooms).disconnected == (count > 500));
+        WEFT_CHECK(count > 500 || (!c.error && c.got_size == 2 + (size_t)count * 4));
+        client_close(&c, true);
+        WEFT_CHECK(weft_sleep(2 * WEFT_SECOND) == 0);
+    }
+    return finish(server);
+}
+
 /* What is held back is subject to the policy like what waits: of the latest nothing is lost. */
 static int held_back_by_policy(void)
 {
@@ -593,6 +612,7 @@ static const weft_test tests[] = {
     TEST(what_open_received_is_not_handled_again),
     TEST(held_back),
     TEST(held_back_by_policy),
+    TEST(held_back_together),
     TEST(memory_for_what_is_held_runs_out),
     TEST(an_end_copies_little),
     TEST(nothing_follows_a_close),
