@@ -86,6 +86,11 @@ int weft_session_control(weft_ws *ws, enum weft_ws_opcode opcode, const void *da
 
 /* ---- what comes while a message is streamed ---- */
 
+static bool held_is_full_of_messages(const weft_ws *ws, const weft_shared *frame)
+{
+    return ws->extra->held_messages + frame->count > ws->outbox.rules->count_most / 2;
+}
+
 /* No more than half of the queue: a stream ends in an outbox that is not high, so that there is room for all of it then. */
 static int hold_back(weft_ws *ws, weft_shared *frame)
 {
@@ -93,7 +98,8 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     const weft_outbox_rules *rules = ws->outbox.rules;
     if (!extra)
         return -ENOMEM;
-    if (extra->held_count >= rules->count_most / 2 || extra->held_size + frame->size > rules->size_most / 2)
+    bool is_full = held_is_full_of_messages(ws, frame) || extra->held_size + frame->size > rules->size_most / 2;
+    if (is_full && extra->held_count > 0)
         return -ENOBUFS;
     if (extra->held_count == extra->held_room) {
         size_t room = extra->held_room ? 2 * extra->held_room : 8;
@@ -105,6 +111,7 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     }
     extra->held[extra->held_count++] = weft_shared_ref(frame);
     extra->held_size += frame->size;
+    extra->held_messages += frame->count;
     return 0;
 }
 
@@ -116,12 +123,13 @@ static int let_held_go(weft_ws *ws, bool is_whole)
     ws->streamer = NULL;
     weft_list_remove(&extra->streaming.link);
     for (size_t i = 0; i < extra->held_count; i++) {
-        if (is_whole && rc == 0)
+        if (is_whole && rc == 0) /* there is room: a stream ends in an outbox that is not high */
             rc = weft_outbox_append(&ws->outbox, extra->held[i]);
         weft_shared_unref(extra->held[i]);
     }
     extra->held_count = 0;
     extra->held_size = 0;
+    extra->held_messages = 0;
     weft_session_wake_senders(ws);
     return rc;
 }
@@ -133,10 +141,10 @@ void weft_session_end_stream(weft_ws *ws)
 }
 
 /* Its queue is full: of messages, or of bytes. */
-static void meet_queue(weft_ws *ws)
+static void meet_queue(weft_ws *ws, const weft_shared *frame)
 {
     const weft_outbox_rules *rules = ws->outbox.rules;
-    bool is_of_count = ws->streamer ? ws->extra->held_count >= rules->count_most / 2 : ws->outbox.count >= rules->count_most;
+    bool is_of_count = ws->streamer ? held_is_full_of_messages(ws, frame) : ws->outbox.count >= rules->count_most;
     weft_connection_meet(ws->connection, is_of_count ? WEFT_LIMIT_WS_QUEUE_COUNT : WEFT_LIMIT_WS_QUEUE_SIZE);
 }
 
@@ -146,7 +154,7 @@ int weft_session_append(weft_ws *ws, weft_shared *frame)
         return WEFT_ECLOSED;
     int rc = UNLIKELY(ws->streamer) ? hold_back(ws, frame) : weft_outbox_append(&ws->outbox, frame);
     if (UNLIKELY(rc == -ENOBUFS))
-        meet_queue(ws);
+        meet_queue(ws, frame);
     if (UNLIKELY(weft_outbox_is_high(&ws->outbox)))
         weft_session_watch(ws);
     return rc;

@@ -2,8 +2,9 @@
 /* Copyright (c) the Weft authors */
 /*
  * Objects that end, and are freed and made anew, while tasks use them at random: whoever is woken by the end of something, or
- * just before it, must not look at it again. The same from within generators, shields, cancelled tasks and groups, and through
- * the hard reason; with threads and descriptors beside them, too. What is freed is overwritten.
+ * just before it, must not look at it again. The same from within generators (with scopes and groups that stay open while they
+ * are suspended), shields, cancelled tasks and groups, and through the hard reason; with threads and descriptors beside them,
+ * too. What is freed is overwritten.
  */
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -68,6 +69,7 @@ struct stress {
     bool put[ITEMS];
     unsigned char got[ITEMS];
     int opened, closed, bodies_begun, bodies_ended;
+    int started, ended; /* tasks of bodies */
     int ends[KINDS];
     bool is_hard, has_begun, has_ended;
     int wrong;
@@ -95,7 +97,7 @@ static bool is_reason(int rc)
 
 static bool is_expected(int rc)
 {
-    return rc >= 0 || is_reason(rc) || rc == -ENOMEM || rc == WEFT_ECLOSED;
+    return rc >= 0 || is_reason(rc) || rc == -ENOMEM || rc == -EIO || rc == WEFT_ECLOSED;
 }
 
 static int doze(struct stress *s)
@@ -135,19 +137,66 @@ static int check_resource(void *resource, void *arg)
     return below(s, 3) ? 0 : -EIO;
 }
 
-static int count_for_ever(weft_generator *g, void *arg)
+static int rest(void *arg)
+{
+    struct stress *s = arg;
+    int rc = doze(s);
+    rc = rc < 0 ? rc : doze(s);
+    s->ended++;
+    return rc < 0 ? rc : below(s, 6) ? 0 : -EIO;
+}
+
+typedef int run_fn(weft_generator *g, void *arg);
+
+static int run_in_scope(struct stress *s, weft_generator *g, run_fn *run, void *arg)
+{
+    int rc = 0;
+    WEFT_TIMEOUT (limit, (weft_duration)(1 + below(s, 20)) * MS) {
+        rc = run(g, arg);
+    }
+    return rc;
+}
+
+static int run_in_group(struct stress *s, weft_generator *g, run_fn *run, void *arg)
+{
+    int rc = 0;
+    WEFT_GROUP (group, .timeout = (weft_duration)below(s, 20) * MS, .stack_size = 16384) {
+        for (int i = 0; i < 2; i++)
+            s->started += weft_go(&group, rest, s) == 0;
+        rc = run(g, arg);
+        if (below(s, 2))
+            break;
+    }
+    return rc < 0 ? rc : group.result;
+}
+
+/* The body of a generator: its steps, or around them a scope or a group that stays open while it is suspended. */
+static int run_body(struct stress *s, weft_generator *g, run_fn *run, void *arg)
+{
+    uint64_t around = below(s, 4);
+    s->bodies_begun++;
+    int rc = around == 0 ? run_in_scope(s, g, run, arg) : around == 1 ? run_in_group(s, g, run, arg) : run(g, arg);
+    EXPECT(s, is_expected(rc));
+    s->bodies_ended++;
+    return rc;
+}
+
+static int count(weft_generator *g, void *arg)
 {
     struct stress *s = arg;
     int rc = 0;
-    s->bodies_begun++;
     for (int i = 0; rc >= 0; i++) {
         rc = below(s, 3) ? 0 : doze(s);
         if (rc >= 0)
             rc = weft_generator_yield(g, &i);
     }
     EXPECT(s, is_reason(rc));
-    s->bodies_ended++;
     return rc;
+}
+
+static int count_for_ever(weft_generator *g, void *arg)
+{
+    return run_body(arg, g, count, arg);
 }
 
 static bool open_queue(struct thing *t, enum kind kind, size_t capacity)
@@ -395,8 +444,8 @@ static int load(void *arg)
 static int use_once(struct actor *a, struct thing *t)
 {
     int rc = CALL(a, t, weft_once_run(&t->once, load, a->s));
-    EXPECT(a->s, rc == 42 || is_reason(rc));
-    if (rc == 42 && below(a->s, 2)) /* at once, while others are still to hear of it */
+    EXPECT(a->s, rc == 42 || is_reason(rc) || rc == -EIO); /* that of a group around it, by WEFT_TRY */
+    if (rc == 42 && below(a->s, 2))                        /* at once, while others are still to hear of it */
         return end_one(a->s, ONCE);
     return rc;
 }
@@ -514,11 +563,10 @@ static int use_threads(struct stress *s)
 
 static int take_step(struct actor *a);
 
-static int body(weft_generator *g, void *arg)
+static int take_steps(weft_generator *g, void *arg)
 {
     struct actor *a = arg;
     int rc = 0;
-    a->s->bodies_begun++;
     a->depth++;
     for (int i = 0; i < 3 && rc >= 0; i++) {
         rc = take_step(a);
@@ -526,8 +574,13 @@ static int body(weft_generator *g, void *arg)
             rc = weft_generator_yield(g, &i);
     }
     a->depth--;
-    a->s->bodies_ended++;
     return rc;
+}
+
+static int body(weft_generator *g, void *arg)
+{
+    struct actor *a = arg;
+    return run_body(a->s, g, take_steps, a);
 }
 
 static int step_in_generator(struct actor *a)
@@ -634,7 +687,7 @@ static bool run_one(uint64_t seed, bool has_threads, weft_test_report *report, s
         s.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int rc = weft_test_run_(run_stress, &s, report, &options);
     bool ok = s.wrong == 0 && s.has_begun == s.has_ended && (rc == 7 || (options.fail_at && rc == -ENOMEM));
-    ok = ok && s.opened == s.closed && s.bodies_begun == s.bodies_ended;
+    ok = ok && s.opened == s.closed && s.bodies_begun == s.bodies_ended && s.started == s.ended;
     for (int i = 0; i < ITEMS; i++)
         ok = ok && s.got[i] == s.put[i];
     if (!ok)
