@@ -89,7 +89,7 @@ static void count(weft_ws_store *store, int64_t more)
 }
 
 /* A buffer of at least `room` bytes, and its true size. The heap is asked as rarely as can be: a malloc and its free are 250
- * instructions, of the 2,500 that an echo of 64 bytes takes. */
+ * instructions, of the 2,300 that an echo of 64 bytes takes. */
 static char *take_buffer(weft_ws_store *store, size_t room, size_t *ret_room)
 {
     if (room <= WEFT_WS_SMALL) {
