@@ -166,7 +166,7 @@ static int half_a_piece_has_no_false_end(void)
         WEFT_CHECK(weft_sleep(2 * SECOND) == 0);
         WEFT_CHECK(seen.rc == reasons[i] || (i == 1 && seen.rc == WEFT_ECANCELED));
         WEFT_CHECK(i == 0 || seen.other == -EBUSY);
-        WEFT_CHECK((c.has_ended || c.error) && c.got_size > 4096 - 1 && memcmp(c.got + c.got_size - 5, "0\r\n\r\n", 5) != 0);
+        WEFT_CHECK((c.has_ended || c.error) && (c.got_size < 5 || memcmp(c.got + c.got_size - 5, "0\r\n\r\n", 5) != 0));
         WEFT_CHECK(server->counts.closed[WEFT_END_FAILED_STREAM] == 1);
         finish(app, server, &c);
     }
