@@ -98,8 +98,7 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     const weft_outbox_rules *rules = ws->outbox.rules;
     if (!extra)
         return -ENOMEM;
-    bool is_full = held_is_full_of_messages(ws, frame) || extra->held_size + frame->size > rules->size_most / 2;
-    if (is_full && extra->held_count > 0)
+    if (held_is_full_of_messages(ws, frame) || extra->held_size + frame->size > rules->size_most / 2)
         return -ENOBUFS;
     if (extra->held_count == extra->held_room) {
         size_t room = extra->held_room ? 2 * extra->held_room : 8;
