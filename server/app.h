@@ -70,6 +70,7 @@ struct weft_route_table {
 };
 
 struct weft_server;
+struct weft_seats;
 struct weft_supervisor;
 struct weft_app_tls;
 
@@ -86,9 +87,10 @@ struct weft_app {
     size_t trusted_count;
     struct weft_app_tls *tls; /* NULL: plain HTTP only */
     weft_app_hook_options hooks;
-    atomic_size_t open; /* connections of all its servers */
-    atomic_uint said;   /* the steps of a stop that are in the log: bits (serve.c) */
-    int problem_count;  /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
+    atomic_size_t open;       /* connections of all its servers; those that wait in a mail, too (balance.h) */
+    struct weft_seats *seats; /* NULL unless it serves with several workers */
+    atomic_uint said;         /* the steps of a stop that are in the log: bits (serve.c) */
+    int problem_count;        /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
     pthread_mutex_t lock;                     /* over what follows */

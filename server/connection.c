@@ -11,6 +11,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "server/access_log.h"
+#include "server/balance.h"
 #include "server/events.h"
 #include "server/request.h"
 #include "server/tls.h"
@@ -592,7 +593,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_init(&c->writing);
     weft_callback_init(&c->again, serve_again);
     server->connection_count++;
-    atomic_fetch_add_explicit(&server->app->open, 1, memory_order_relaxed);
+    weft_balance_count(server, 1);
     return c;
 }
 

@@ -84,6 +84,7 @@ static const struct {
                  COUNTER(requests, "requests", "whose head was read"),
                  COUNTER(replies, "replies", "that were begun"),
                  LEVEL(buffered, "buffered", "bytes of bodies, of input and of output that are held now"),
+                 COUNTER(passed_on, "connections_passed_on", "that one worker has accepted and another serves"),
                  COUNTER(unaccepted, "accepts_failed", "for want of descriptors or memory"),
                  COUNTER(drained, "requests_drained", "that were finished while the server stopped"),
                  COUNTER(cancelled, "requests_cancelled", "that ended because the server stopped"),

@@ -90,6 +90,7 @@ struct weft_server_counts {
     uint64_t cancelled;  /* requests that ended because they were cancelled by the stop */
     uint64_t cut;        /* connections reset at the end of the stop */
     uint64_t websockets; /* closed by a handshake while stopping */
+    uint64_t passed_on;  /* connections that were accepted, and given to another worker */
     uint64_t unaccepted; /* times that descriptors or memory were short for a connection */
     uint64_t limits[WEFT_LIMIT_COUNT];
     uint64_t closed[WEFT_ENDING_COUNT];

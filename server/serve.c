@@ -21,6 +21,7 @@
 #include "lib/task/supervisor.h"
 #include "lib/task/watchdog.h"
 #include "server/access_log.h"
+#include "server/balance.h"
 #include "server/connection.h"
 #include "server/hooks.h"
 #include "server/notify.h"
@@ -284,10 +285,15 @@ static int serve_with(struct serving *s, void *state)
     weft_server *server;
     if (s->start.is_cut)
         return WEFT_ECANCELED;
-    WEFT_TRY(weft_server_open(&server, app));
+    int rc = weft_balance_open(app);
+    if (rc == 0)
+        rc = weft_server_open(&server, app);
+    if (rc < 0) {
+        weft_balance_close(app);
+        return rc;
+    }
     atomic_store(&app->said, 0);
     server->worker_state = state;
-    int rc = 0;
     if (s->log_writer &&
         !(server->access_log = weft_access_log_new(s->log_writer, 0, weft_here, app->settings.access_log_format)))
         rc = -ENOMEM;
@@ -304,6 +310,7 @@ static int serve_with(struct serving *s, void *state)
     publish(app, NULL);
     weft_access_log *log = server->access_log;
     weft_server_close(server); /* joins the tasks: should one never end, the supervisor ends the process */
+    weft_balance_close(app);
     weft_access_log_free(log);
     return rc;
 }

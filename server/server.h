@@ -89,6 +89,9 @@ int weft_server_listen_beside(weft_server *server, const weft_server *first);
 /* What a listener calls; the context is the door. */
 void weft_server_accepted(void *door, int fd, bool is_tcp);
 
+/* A connection of its own, or one that another worker has passed on, is the server's from now on. */
+void weft_server_take(const weft_door *door, int fd, bool is_tcp);
+
 /* Accepts again, if that was paused and the app's connections are fewer than its limit. */
 void weft_server_resume(weft_server *server);
 

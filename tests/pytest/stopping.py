@@ -2,6 +2,7 @@
 """A server that is going to be stopped, and the simple clients that the tests of the stop look through."""
 
 import ctypes
+import functools
 import os
 import re
 import signal
@@ -103,6 +104,7 @@ class Server:
         until(lambda: int(self.get('/waiting')) == count)
 
 
+@functools.cache
 def tls_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -223,6 +223,8 @@ int main(int argc, char **argv)
     weft_get(app, "/clean-up/{ms}", clean_up, .timeout = WEFT_NO_LIMIT);
     weft_app_options options = {
         .struct_size = sizeof options,
+        .body_timeout = 10 * WEFT_MINUTE, /* halves of uploads are to wait as long as a test needs */
+        .body_rate = 1,
         .fresh_connection = limit("STOPPER_FRESH"),
         .websocket_drain = limit("STOPPER_WEBSOCKETS"),
         .cancel = limit("STOPPER_CANCEL"),
