@@ -150,7 +150,7 @@ static void counts_wrap_with_their_type(void **state)
 
 /* ---- two threads ---- */
 
-enum { RECORDS = 200000, RECORD_MAX = 60, HAMMERED_SIZE = 256 };
+enum { RECORDS = 100000, RECORD_MAX = 60, HAMMERED_SIZE = 512 };
 
 struct hammered {
     weft_ring ring;
