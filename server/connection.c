@@ -9,6 +9,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "server/access_log.h"
+#include "server/balance.h"
 #include "server/connection_own.h"
 #include "server/events.h"
 #include "server/request.h"
@@ -166,7 +167,7 @@ static void keep_input(weft_connection *c)
     if (c->state == WEFT_CONNECTION_HEAD) {
         weft_connection_end_by(c, WEFT_LIMIT_BUFFERED);
         weft_connection_refuse_unread(c, 503, "all connections together hold too much");
-    } else if (c->transport.is_reading) {
+    } else if (c->input.size > 0 && c->transport.is_reading) { /* else it is awaited, and only output is held */
         weft_connection_meet(c, WEFT_LIMIT_BUFFERED);
         weft_transport_read_stop(&c->transport); /* it goes on when half of the read-ahead is left */
     }
@@ -222,6 +223,14 @@ static void on_drained(weft_transport *t, int error)
     }
 }
 
+static void on_eased(weft_transport *t)
+{
+    weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
+    weft_connection_weigh(c);
+    if (c->state == WEFT_CONNECTION_HANDLING && t->queued <= weft_output_low(c))
+        weft_request_on_low_water(c->request);
+}
+
 static void on_closed(weft_transport *t)
 {
     weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
@@ -229,7 +238,12 @@ static void on_closed(weft_transport *t)
     weft_connection_free_if_unused(c);
 }
 
-const weft_transport_events weft_connection_events = { .input = on_input, .drained = on_drained, .closed = on_closed };
+const weft_transport_events weft_connection_events = {
+    .input = on_input,
+    .drained = on_drained,
+    .eased = on_eased,
+    .closed = on_closed,
+};
 
 /* ---- upgrades ---- */
 
@@ -271,7 +285,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_init(&c->writing);
     weft_callback_init(&c->again, weft_connection_serve_again);
     server->connection_count++;
-    atomic_fetch_add_explicit(&server->app->open, 1, memory_order_relaxed);
+    weft_balance_count(server, 1);
     return c;
 }
 

@@ -67,7 +67,7 @@ void weft_connection_after_reply(weft_connection *c, weft_request *req)
     }
     int64_t left = 0;
     bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
-    bool wants_continue = left > 0 && req->head.expects_continue && !req->sent_continue; /* it may come, or not: who knows */
+    bool wants_continue = weft_request_awaits_continue(req, left);
     c->has_served = true;
     c->request = NULL;
     weft_connection_end_request(req);

@@ -65,6 +65,13 @@ static inline void weft_owned_end_all(struct weft_owned **list)
         (*list)->end(*list);
 }
 
+/* A coroutine that runs inside a task as if it were a call of it: the body of a generator. */
+struct weft_nested {
+    struct weft_nested *outer; /* in which it was entered; NULL: in the task's own */
+    weft_coro coro;            /* while it runs: where that one was left */
+    const char *name;          /* of the generator; static */
+};
+
 struct weft_task {
     unsigned magic;
     uint8_t state;
@@ -95,8 +102,8 @@ struct weft_task {
     weft_list awaiters; /* at most one waiter: a weft_await or a select */
     struct weft_deferred *deferred;
     struct weft_trail *trail;
-    uint8_t mark;                     /* of who walks over all tasks: a report */
-    struct weft_generator *generator; /* whose body runs in it, the innermost of several; `coro` is that body's */
+    uint8_t mark;               /* of who walks over all tasks: a report */
+    struct weft_nested *nested; /* the innermost of what runs in it; `coro` is that one's then */
 };
 
 struct weft_holding_kind {
@@ -171,15 +178,8 @@ static inline int weft_wait_begin(const char *what)
  * its function may do for somebody else what it did. */
 static inline bool weft_task_is_as_new(const weft_task *t)
 {
-    return !t->reason && !t->own_reason && !t->innermost && !t->deferred && !t->generator && weft_list_is_empty(&t->held) &&
+    return !t->reason && !t->own_reason && !t->innermost && !t->deferred && !t->nested && weft_list_is_empty(&t->held) &&
            weft_list_is_empty(&t->awaiters) && !weft_stack_is_overrun(t->coro.stack);
-}
-
-/* For the reports: it begins now, at `file`. */
-static inline void weft_task_renew(weft_task *t, const char *file)
-{
-    t->file = file;
-    t->started = weft_loop_now(t->loop);
 }
 
 void weft_task_set_state(weft_task *t, enum weft_task_state state);
