@@ -219,7 +219,7 @@ static bool is_ip(const char *name)
 static int set_name(SSL *ssl, const char *name)
 {
     size_t size = strlen(name);
-    if (size == 0 || size > NAME_MOST)
+    if (size == 0 || size > NAME_MOST || *name == '.') /* ".example.org" would be any name below that */
         return -EINVAL;
     if (is_ip(name)) /* is not asked for (RFC 6066 §3) */
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1 ? 0 : -ENOMEM;
@@ -281,7 +281,8 @@ enum weft_tls_progress weft_tls_session_shake(weft_tls_session *s)
         return WEFT_TLS_DONE;
     }
     enum weft_tls_progress progress = outcome(s, rc);
-    s->verdict = SSL_get_verify_result(s->ssl);
+    if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE) /* else it was not what made it fail */
+        s->verdict = SSL_get_verify_result(s->ssl);
     if (progress == WEFT_TLS_MORE && s->barren <= HANDSHAKE_MOST)
         return WEFT_TLS_MORE;
     return WEFT_TLS_FAILED; /* an end in the middle too */

@@ -3,7 +3,7 @@
 /*
  * Transports: what carries bytes under a stream or a connection, by callbacks and without waiting.
  *
- * One small table of functions over tcp, unix sockets and memory (and TLS, as a filter, later); protocol code never sees
+ * One small table of functions over tcp, unix sockets, memory, and TLS as a filter over each; protocol code never sees
  * which. The struct is embedded in its owner (a connection is one slab object) and holds the libuv handle in place; idle, it
  * owns nothing else. Everything happens on the loop's thread; events are delivered on the loop's stack with no task running,
  * never from inside a call on the transport.

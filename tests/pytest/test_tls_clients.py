@@ -9,8 +9,8 @@ import subprocess
 import aiohttp
 import pytest
 
+from certificates import Authority
 from conftest import SLOW, URL
-from tls_tools import Authority
 
 
 @pytest.fixture(scope='module')
