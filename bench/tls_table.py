@@ -3,12 +3,12 @@
 # Copyright (c) the Weft authors
 """The TLS table: Weft's demo over TLS, with one worker and with two, beside nginx, h2o, Go and Node where they are installed.
 
-What is given is how much a second of the server's processor time (user and system) is good for: requests on 64 kept connections
-(wrk), connections with a full handshake and one request, and connections that go on with a ticket of the one before (tls_load,
-64 at a time; it counts which were resumed: where that is less than 9 of 10, it is said). Then the memory of an idle connection.
-All have the same certificate (P-256), TLS 1.3 and X25519. The servers take turns in each round, and the figures are medians. Two
-workers run on both cores, with the client beside them; all others on core 0, with the client on core 1. At the end: how evenly
-two workers share 2,000 connections.
+What is given is how much a second of the server's processor time (user and system) is good for: requests on 64 kept
+connections (wrk), connections with a full handshake and one request, and connections that go on with a ticket of the one
+before (tls_load, 64 at a time; it counts which were resumed: where that is less than 9 of 10, it is said). Then the memory of
+an idle connection. All have the same certificate (P-256), TLS 1.3 and X25519. The servers take turns in each round, and the
+figures are medians. Two workers run on both cores, with the client beside them; all others on core 0, with the client on core
+1. At the end: how evenly two workers share 2,000 connections.
 """
 import argparse
 import os

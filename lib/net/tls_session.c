@@ -168,6 +168,11 @@ static int bio_write(BIO *bio, const char *data, size_t size, size_t *ret_size)
     weft_tls_session *s = BIO_get_data(bio);
     struct weft_tls_loop *shared = s->shared;
     BIO_clear_retry_flags(bio);
+    if (shared->output_owner != s) {
+        if (shared->output_owner)
+            shared->output_owner->flush(shared->output_owner);
+        shared->output_owner = s;
+    }
     *ret_size = size;
     while (size > 0) {
         size_t here = WEFT_TLS_OUTPUT - shared->output_size;
@@ -177,8 +182,10 @@ static int bio_write(BIO *bio, const char *data, size_t size, size_t *ret_size)
         shared->output_size += here;
         data += here;
         size -= here;
-        if (shared->output_size == WEFT_TLS_OUTPUT)
+        if (shared->output_size == WEFT_TLS_OUTPUT) {
             s->flush(s);
+            shared->output_owner = s;
+        }
     }
     return 1;
 }
@@ -256,6 +263,19 @@ void weft_tls_session_close(weft_tls_session *s)
 {
     SSL_free(s->ssl); /* with its BIO */
     s->ssl = NULL;
+    weft_tls_session_take_output(s); /* what has not been flushed is given up */
+}
+
+struct iovec weft_tls_session_take_output(weft_tls_session *s)
+{
+    struct weft_tls_loop *shared = s->shared;
+    struct iovec part = { shared->output, 0 };
+    if (shared->output_owner == s) {
+        part.iov_len = shared->output_size;
+        shared->output_size = 0;
+        shared->output_owner = NULL;
+    }
+    return part;
 }
 
 /* ---- progress ---- */
@@ -304,6 +324,10 @@ enum weft_tls_progress weft_tls_session_decrypt(weft_tls_session *s, size_t *ret
         }
         s->barren = 0;
         size += got;
+        if (s->size == 0 && !SSL_has_pending(s->ssl)) { /* else it would be asked in vain, each time */
+            progress = WEFT_TLS_MORE;
+            break;
+        }
     }
     *ret_size = size;
     return progress == WEFT_TLS_MORE && s->barren > BARREN_MOST ? WEFT_TLS_FAILED : progress;

@@ -67,9 +67,10 @@ struct weft_transport {
     bool is_open;  /* until close */
     bool is_reading;
     bool is_tcp;
-    bool has_ended;               /* the end of input, or an error, has been said */
-    bool is_shut;                 /* our direction has been ended */
-    bool has_loan;                /* one is on its way */
+    bool has_ended; /* the end of input, or an error, has been said */
+    bool is_shut;   /* our direction has been ended */
+    bool is_last;   /* set by the owner: it shuts down at once behind what it sends next, which may wait for that */
+    bool has_loan;  /* one is on its way */
     _Alignas(8) char handle[264]; /* the uv_tcp_t, uv_pipe_t or memory end */
 };
 
@@ -136,7 +137,9 @@ static inline bool weft_transport_has_unread(const weft_transport *t)
     return t->ops->has_unread(t);
 }
 
-/* Ends our direction once the queue is sent; later sends are -EPIPE. Idempotent. 0 or -errno (-ENOTCONN after a reset). */
+/* Ends our direction once the queue is sent; later sends are -EPIPE. May queue what was to be `is_last`. Idempotent. 0 or
+ * -errno
+ * (-ENOTCONN after a reset). */
 static inline int weft_transport_shutdown(weft_transport *t)
 {
     return t->ops->shutdown(t);

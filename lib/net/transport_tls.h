@@ -84,7 +84,7 @@ void weft_tls_filter_refuse(weft_tls_filter *f, const char *words);
 
 /* ---- the handshake (transport_tls_handshake.c) ---- */
 
-/* Goes on with it. True when it is over, and the owner has not closed. */
+/* Goes on with it. True when it is over, and the owner has not closed: then its last records are still to be flushed. */
 bool weft_tls_filter_shake(weft_tls_filter *f);
 
 /* ---- records in (transport_tls_in.c) ---- */

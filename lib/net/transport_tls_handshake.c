@@ -40,7 +40,8 @@ bool weft_tls_filter_shake(weft_tls_filter *f)
         return false;
     enum weft_tls_progress progress = weft_tls_session_shake(&f->session);
     const char *words = progress == WEFT_TLS_FAILED ? weft_tls_session_words() : NULL;
-    weft_tls_filter_flush(&f->session);
+    if (progress != WEFT_TLS_DONE)
+        weft_tls_filter_flush(&f->session);
     if (progress == WEFT_TLS_MORE) {
         if (f->inner.error) /* what the peer waits for cannot be sent */
             weft_tls_filter_fail(f, f->inner.error);

@@ -75,11 +75,14 @@ static bool send_answers(weft_tls_filter *f)
     return f->answers <= ANSWERS_MOST;
 }
 
-static enum weft_tls_progress decrypt(weft_tls_filter *f, size_t *ret_size)
+/* With `holds` what TLS has to say may leave together with what the owner answers. */
+static enum weft_tls_progress decrypt(weft_tls_filter *f, bool holds, size_t *ret_size)
 {
     enum weft_tls_progress result = weft_tls_session_decrypt(&f->session, ret_size);
     const char *words = result == WEFT_TLS_FAILED ? weft_tls_session_words() : NULL;
-    if (!send_answers(f) && result != WEFT_TLS_FAILED) {
+    bool is_held = holds && (result == WEFT_TLS_DONE || result == WEFT_TLS_MORE);
+    bool is_read = is_held || send_answers(f);
+    if (!is_read && result != WEFT_TLS_FAILED) {
         words = "it does not read what it asks for";
         result = WEFT_TLS_FAILED;
     }
@@ -94,14 +97,20 @@ static void progress(weft_tls_filter *f)
 {
     if (f->is_ending)
         return;
-    if (f->state < WEFT_TLS_OPEN && !weft_tls_filter_shake(f))
+    bool is_fresh = f->state < WEFT_TLS_OPEN;
+    if (is_fresh && !weft_tls_filter_shake(f))
         return;
     enum weft_tls_progress result = WEFT_TLS_DONE;
     while (result == WEFT_TLS_DONE && wants_input(f)) {
         size_t size;
-        result = decrypt(f, &size);
+        result = decrypt(f, is_fresh, &size);
         deliver(f, size);
+        if (is_fresh) /* the ticket, and the reply to a request that came with the end of the handshake: one packet */
+            weft_tls_filter_flush(&f->session);
+        is_fresh = false;
     }
+    if (is_fresh)
+        weft_tls_filter_flush(&f->session);
 }
 
 /* ---- what is left ---- */

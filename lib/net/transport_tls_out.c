@@ -13,9 +13,7 @@
 void weft_tls_filter_flush(weft_tls_session *session)
 {
     weft_tls_filter *f = CONTAINER_OF(session, weft_tls_filter, session);
-    struct weft_tls_loop *shared = session->shared;
-    struct iovec part = { shared->output, shared->output_size };
-    shared->output_size = 0;
+    struct iovec part = weft_tls_session_take_output(session);
     if (part.iov_len == 0 || f->inner.error)
         return;
     int rc = weft_transport_send(&f->inner, &part, 1);
@@ -68,6 +66,12 @@ struct sending {
     int64_t result;
 };
 
+/* The last bytes leave together with the announcement of the end. */
+static bool may_wait_for_end(const weft_tls_filter *f)
+{
+    return f->t->is_last && f->inner.queued == 0;
+}
+
 static void send_parts(void *arg)
 {
     struct sending *call = arg;
@@ -83,7 +87,8 @@ static void send_parts(void *arg)
         size_t size = encrypt_some(f, &call->parts, &call->count, &call->skip);
         for (; call->count > 0 && call->skip == call->parts->iov_len; call->count--, call->parts++)
             call->skip = 0;
-        weft_tls_filter_flush(&f->session);
+        if (size < left || !may_wait_for_end(f))
+            weft_tls_filter_flush(&f->session);
         t->error = size == 0 ? WEFT_ETLS : f->inner.error;
         if (t->error) {
             call->result = t->error;
@@ -144,6 +149,7 @@ int weft_tls_filter_shutdown(weft_transport *t)
     t->is_shut = true;
     if (f->state == WEFT_TLS_OPEN)
         weft_on_loop_stack(weft_tls_filter_announce_end, f);
+    t->queued = f->inner.queued;
     return weft_transport_shutdown(&f->inner);
 }
 
