@@ -103,6 +103,7 @@ static void on_inner_connected(weft_transport *inner, int error)
 const weft_transport_events weft_tls_inner_events = {
     .input = weft_tls_filter_on_input,
     .drained = weft_tls_filter_on_drained,
+    .eased = weft_tls_filter_on_eased,
     .closed = on_inner_closed,
     .connected = on_inner_connected,
 };
@@ -148,6 +149,11 @@ bool weft_tls_is(const weft_transport *t)
 weft_transport *weft_tls_inner(const weft_transport *t)
 {
     return &weft_tls_filter_of(t)->inner;
+}
+
+weft_transport *weft_tls_outer(weft_transport *inner)
+{
+    return weft_tls_filter_around(inner)->t;
 }
 
 struct opening {

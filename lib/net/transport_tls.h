@@ -111,6 +111,7 @@ int weft_tls_filter_queue(weft_transport *t, const struct iovec *parts, int coun
 size_t weft_tls_filter_unsent(const weft_transport *t);
 int weft_tls_filter_shutdown(weft_transport *t);
 void weft_tls_filter_on_drained(weft_transport *inner, int error);
+void weft_tls_filter_on_eased(weft_transport *inner);
 
 /* Tells the peer that nothing more comes. On the loop's stack; `arg` is the filter. */
 void weft_tls_filter_announce_end(void *arg);

@@ -165,3 +165,11 @@ void weft_tls_filter_on_drained(weft_transport *inner, int error)
     if (is_awaited)
         t->events->drained(t, error);
 }
+
+void weft_tls_filter_on_eased(weft_transport *inner)
+{
+    weft_transport *t = weft_tls_filter_around(inner)->t;
+    t->queued = t->queued ? inner->queued : 0;
+    if (t->queued)
+        weft_transport_say_eased(t);
+}

@@ -122,11 +122,12 @@ static size_t format_json(char *line, size_t size, enum weft_log_level level, co
 
 static void write_record(void *arg)
 {
-    struct record *r = arg;
+    const struct record *r = arg;
+    const char *format = r->format; /* read before its use, or gcc's sanitizers see a path on which it is NULL */
     weft_loop *loop = weft_here;
     char words[LINE_MAX_SIZE], line[LINE_MAX_SIZE + 200];
     const char *task = loop && loop->current ? loop->current->name : NULL;
-    vsnprintf(words, sizeof words, r->format, *r->args);
+    vsnprintf(words, sizeof words, format, *r->args);
     bool is_json = loop && loop->log_format == WEFT_LOG_JSON;
     size_t n = (is_json ? format_json : format_text)(line, sizeof line - 1, r->level, task, words);
     if (loop && loop->log_sink) {

@@ -118,7 +118,7 @@ class Client:
 
     def __init__(self, connected):
         self.socket = connected
-        self.unread = b''
+        self.unread = bytearray()  # grows in place: 30 MB of a reply must not be copied at every read
 
     def send(self, data):
         self.socket.sendall(data)
@@ -134,21 +134,21 @@ class Client:
 
     def reply(self):
         while b'\r\n\r\n' not in self.unread:
-            assert self.more(), 'the connection ended before a reply: %r' % self.unread
+            assert self.more(), 'the connection ended before a reply: %r' % bytes(self.unread)
         head, _, self.unread = self.unread.partition(b'\r\n\r\n')
         lines = head.decode().split('\r\n')
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(':') for line in lines[1:])}
         length = int(fields['content-length'])
         while len(self.unread) < length:
             assert self.more(), 'the connection ended within a reply, after %d of %d bytes' % (len(self.unread), length)
-        body, self.unread = self.unread[:length], self.unread[length:]
+        body, self.unread = bytes(self.unread[:length]), self.unread[length:]
         return Reply(int(lines[0].split()[1]), fields, body)
 
     def end(self):
         """What comes until the FIN; a reset raises."""
         while self.more():
             pass
-        return self.unread
+        return bytes(self.unread)
 
     def close(self):
         self.socket.close()

@@ -335,3 +335,16 @@ bool client_got_one(client *c, int status)
     print("got", c->got, c->got_size);
     return false;
 }
+
+/* ---- telling ---- */
+
+bool harness_tells(int argc, char **argv)
+{
+    return argc == 2 && strcmp(argv[1], "--tell") == 0;
+}
+
+void harness_tell(const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        printf("%02x", (unsigned char)data[i]);
+}

@@ -124,6 +124,12 @@ static inline weft_memory_knobs *server_knobs(client *c)
     return weft_memory_knobs_of(weft_tls_is(t) ? weft_tls_inner(t) : t);
 }
 
+/* Is the program to tell its scripts in place of playing them: --tell? tests/pytest/test_dialogues.py plays them to clients. */
+bool harness_tells(int argc, char **argv);
+
+/* Prints bytes as hexadecimal digits. A script is a line "SAYS:HEARS" of what the client says and what it must hear. */
+void harness_tell(const char *data, size_t size);
+
 /* Do the clients come by TLS? With WEFT_TEST_TLS in the environment. */
 bool harness_is_by_tls(void);
 
