@@ -118,14 +118,15 @@ int weft_file_load_(const char *path, size_t limit, weft_bytes *ret, const weft_
 
 /* ---- saving ---- */
 
-/* Those asked for, else those of the file that is replaced; 0 for the usual ones, less the umask. */
+/* Those asked for, else those of the file that is replaced; 0 for the usual ones, less the umask. The owner and the group may
+ * be others now: a program that runs as them is not made to run as this process's. */
 static mode_t find_permissions(const struct whole_work *w, int folder, const char *name)
 {
     struct stat st;
     if (w->permissions)
         return (mode_t)w->permissions;
     bool is_there = fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
-    return is_there ? st.st_mode & 07777 : 0;
+    return is_there ? st.st_mode & 0777 : 0;
 }
 
 /* Makes a new file in the folder, under a name that nobody has. */

@@ -7,6 +7,7 @@
 #include <weft/fd.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "lib/base/memory.h"
@@ -118,7 +119,7 @@ int weft_fd_wait(int fd, int events)
         return rc;
     if (events == 0 || (events & ~(WEFT_FD_READ | WEFT_FD_WRITE)))
         return -EINVAL;
-    if (fd < 0)
+    if (fcntl(fd, F_GETFD) < 0) /* before a table has room for whatever number this is */
         return -EBADF;
     struct waiter waiter = { .wait = WEFT_WAIT("descriptor", (void *)(intptr_t)fd, withdraw), .events = events };
     rc = add_waiter(weft_here, fd, &waiter);
