@@ -11,8 +11,6 @@ import subprocess
 import tempfile
 import time
 
-import by_tls
-
 PROGRAM = os.path.join(os.environ.get('WEFT_BUILD', 'build'), 'tests/pytest/stopper')
 
 
@@ -47,8 +45,6 @@ class Server:
     def __init__(self, *flags, listen=('127.0.0.1:0',), environment=(), before=None, program=PROGRAM, is_awaited=True,
                  **limits):
         variables = {**os.environ, **dict(environment)}
-        if by_tls.BY_TLS:
-            _, variables['WEFT_TLS_CERT'], variables['WEFT_TLS_KEY'] = map(str, by_tls.site())
         variables.update({'STOPPER_' + name.upper(): str(value) for name, value in limits.items()})
         self.errors = tempfile.TemporaryFile()
         addresses = [word for address in listen for word in ('--listen', address)]
@@ -57,7 +53,7 @@ class Server:
         if not is_awaited:
             return
         try:
-            self.port = int(until(lambda: self.says(r'listening on https?://127.0.0.1:(\d+)')).group(1))
+            self.port = int(until(lambda: self.says(r'listening on http://127.0.0.1:(\d+)')).group(1))
             until(lambda: self.get('/hello'))
         except BaseException:
             self.end()
@@ -86,7 +82,7 @@ class Server:
         self.errors.close()
 
     def connect(self, host='127.0.0.1', timeout=20):
-        return Client(by_tls.wrapped(socket.create_connection((host, self.port), timeout=timeout)))
+        return Client(socket.create_connection((host, self.port), timeout=timeout))
 
     def get(self, path):
         client = self.connect()
