@@ -262,7 +262,7 @@ static int await_run(weft_request *req, const char *what)
 
 int64_t weft_body_read(weft_request *req, void *buf, size_t size)
 {
-    int rc = weft_wait_check("body read");
+    int rc = weft_request_wait_check(req, "body read");
     if (rc < 0)
         return rc;
     if (req->body || size == 0)
@@ -321,7 +321,7 @@ static int collect(weft_request *req)
 
 int weft_body(weft_request *req, weft_bytes *ret_body)
 {
-    int rc = weft_wait_check("body");
+    int rc = weft_request_wait_check(req, "body");
     if (rc == 0 && req->body_streamed)
         rc = -EINVAL;
     if (rc == 0)

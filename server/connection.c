@@ -451,7 +451,7 @@ static void keep_input(weft_connection *c)
     if (c->state == WEFT_CONNECTION_HEAD) {
         weft_connection_end_by(c, WEFT_LIMIT_BUFFERED);
         refuse(c, unread(c), 503, "all connections together hold too much");
-    } else if (c->transport.is_reading) {
+    } else if (c->input.size > 0 && c->transport.is_reading) { /* else it is awaited, and only output is held */
         weft_connection_meet(c, WEFT_LIMIT_BUFFERED);
         weft_transport_read_stop(&c->transport); /* it goes on when half of the read-ahead is left */
     }

@@ -96,6 +96,13 @@ int64_t weft_request_body_left(const weft_request *req);
  * if it is not known where the body ends: then the connection must close. */
 bool weft_request_skip_body(weft_request *req, int64_t *ret_left);
 
+/* May the request's task wait? 0, or the reason why not, which is that the client has gone rather than what came of that. */
+static inline int weft_request_wait_check(const weft_request *req, const char *what)
+{
+    int rc = weft_wait_check(what);
+    return rc == WEFT_ECANCELED && weft_request_gone(req) ? WEFT_EGONE : rc;
+}
+
 /* Does the client wait for a 100 before it sends the `left` bytes of its body, so that nobody can know whether they come? */
 static inline bool weft_request_awaits_continue(const weft_request *req, int64_t left)
 {

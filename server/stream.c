@@ -125,9 +125,7 @@ static int begin_by_default(weft_request *req)
 
 int weft_write(weft_request *req, const void *data, size_t size)
 {
-    int rc = weft_wait_check("write");
-    if (rc == WEFT_ECANCELED && weft_request_gone(req))
-        return WEFT_EGONE;
+    int rc = weft_request_wait_check(req, "write");
     if (rc == 0)
         rc = begin_by_default(req);
     if (rc < 0)

@@ -91,6 +91,10 @@ typedef struct client {
 /* 0 or -ENOMEM: then there is nothing to close. */
 int client_open(client *c, weft_server *server, size_t capacity);
 
+/* One that comes by TLS, from a balancer that says `header` in clear before it: the server awaits it. `each`: bytes that the
+ * server gets at a time; 0 for all. 0, or -ENOMEM with nothing to close. */
+int client_open_behind_proxy(client *c, weft_server *server, const char *header, size_t size, size_t each);
+
 int client_send(client *c, const char *data, size_t size);
 void client_shutdown(client *c);
 

@@ -202,6 +202,38 @@ static int bodies_of_a_client_that_has_gone(void)
     return 0;
 }
 
+/* A handler that is cancelled because the client has gone hears the same from each call, also a second time. */
+static int read_twice(weft_request *req)
+{
+    char bytes[10];
+    weft_bytes body;
+    seen.rc = (int)weft_body_read(req, bytes, sizeof bytes);
+    seen.then = (int)weft_body_read(req, bytes, sizeof bytes);
+    seen.is_same = weft_write(req, "x", 1) == seen.rc && weft_body(req, &body) == seen.rc;
+    seen.has_run = true;
+    return seen.rc;
+}
+
+static void add_twice(weft_app *app)
+{
+    weft_post(app, "/twice", read_twice);
+}
+
+static int gone_is_said_again(void)
+{
+    weft_app *app;
+    client c;
+    weft_server *server = begin(&app, add_twice, &c);
+    client_send(&c, TEXT(POST("/twice", 10)));
+    settle();
+    client_close(&c, true);
+    settle();
+    WEFT_CHECK(seen.has_run && seen.rc == WEFT_EGONE && seen.then == WEFT_EGONE && seen.is_same);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
 /* ---- bytes and a reason in one turn ---- */
 
 enum { DEADLINE = 10 };
@@ -303,8 +335,8 @@ static int bytes_and_a_reason_in_one_turn(void)
 }
 
 static const weft_test tests[] = {
-    TEST(bodies_with_a_reason_before),      TEST(a_refusal_is_said_again),        TEST(a_body_that_stops_is_refused_for_good),
-    TEST(bodies_of_a_client_that_has_gone), TEST(bytes_and_a_reason_in_one_turn),
+    TEST(bodies_with_a_reason_before),      TEST(a_refusal_is_said_again), TEST(a_body_that_stops_is_refused_for_good),
+    TEST(bodies_of_a_client_that_has_gone), TEST(gone_is_said_again),      TEST(bytes_and_a_reason_in_one_turn),
 };
 
 int main(int argc, char **argv)
