@@ -30,8 +30,8 @@ packages_of() {
         other_processors
         ;;
     bench)
-        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3 python3-aiohttp nginx-light \
-            nodejs node-ws
+        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3 python3-aiohttp nginx-light nodejs \
+            node-ws libwebsockets-dev
         # Not every Debian has h2o: it is measured where it can be had.
         ! apt-cache show h2o >/dev/null 2>&1 || echo h2o
         ;;

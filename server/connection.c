@@ -11,6 +11,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "server/access_log.h"
+#include "server/balance.h"
 #include "server/events.h"
 #include "server/request.h"
 #include "server/tls.h"
@@ -315,9 +316,32 @@ static void finish_and_take_next(void *arg)
     next->req = next_request(next->c);
 }
 
+static void run(struct next *next)
+{
+    weft_request_run(next->req);
+    weft_on_loop_stack(finish_and_take_next, next);
+}
+
+/* The request of a socket, which may stay for hours, lies here: 700 bytes of a page that its task needs anyway. */
+static __attribute__((noinline)) void run_here(struct next *next)
+{
+    weft_request here;
+    weft_request_move(next->req, &here);
+    next->req = &here;
+    run(next);
+}
+
 static size_t stack_class(size_t size)
 {
     return size ? size : WEFT_STACK_DEFAULT;
+}
+
+/* For reports: which request it is at. */
+static void name_task(weft_task *t, const weft_route_target *route)
+{
+    t->label = route->label;
+    t->file = route->file;
+    t->line = route->line;
 }
 
 /* Serves the present request, and those behind it that are there and fit this stack. */
@@ -327,10 +351,12 @@ static int serve(void *arg)
     struct next next = { c, c->request };
     size_t size = stack_class(next.req->route->stack_size);
     while (next.req && stack_class(next.req->route->stack_size) == size) {
-        c->task->label = next.req->route->label;
+        name_task(c->task, next.req->route);
         weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
-        weft_request_run(next.req);
-        weft_on_loop_stack(finish_and_take_next, &next);
+        if (UNLIKELY(next.req->head.wants_upgrade))
+            run_here(&next);
+        else
+            run(&next);
     }
     c->task = NULL;
     if (next.req)
@@ -347,7 +373,8 @@ static void start_serving(weft_connection *c)
         .arg = c,
         .stack_size = req->route->stack_size,
         .name = "request",
-        .file = req->route->label,
+        .file = req->route->file,
+        .line = req->route->line,
         .enters_now = true,
     };
     if (weft_task_start(&c->server->requests, &spec, &c->task) < 0) {
@@ -569,7 +596,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_init(&c->writing);
     weft_callback_init(&c->again, serve_again);
     server->connection_count++;
-    atomic_fetch_add_explicit(&server->app->open, 1, memory_order_relaxed);
+    weft_balance_count(server, 1);
     return c;
 }
 

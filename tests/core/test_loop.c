@@ -89,7 +89,8 @@ static int deadlock_names_every_task(void)
 {
     static const char *const words[] = {
         "deadlock: ",
-        "parked   test, 0.090 s old, started at weft_run:0, waits for: join (",
+        "parked   test, 0.090 s old, started at ",
+        "waits for: join (",
         "parked   get_for_ever, 0.090 s old, started at ",
         "waits for: queue get (",
         "parked   put_for_ever, ",
