@@ -242,7 +242,7 @@ def milliseconds(shown):
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
-def run_wrk(port, case, path, seconds):
+def run_wrk(port, case, path, seconds, pins=True):
     """Returns the number of requests that were answered, how long it took, and the median and the 99th percentile of the
     latency in ms; raises on any error that wrk saw."""
     _, script, _, closes = case
@@ -253,7 +253,7 @@ def run_wrk(port, case, path, seconds):
     if closes:
         command[-1:-1] = ["-H", "Connection: close"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
-                          timeout=seconds + 20, preexec_fn=pinned(WRK_CORE))
+                          timeout=seconds + 20, preexec_fn=pinned(WRK_CORE) if pins else None)
     count = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m)\b", done.stdout)
     errors = re.search(r"(Socket errors|Non-2xx).*", done.stdout)
     if errors or not count or not int(count.group(1)):
@@ -263,9 +263,9 @@ def run_wrk(port, case, path, seconds):
     return int(count.group(1)), took, *latency
 
 
-def measure(server, case, path, seconds):
+def measure(server, case, path, seconds, pins=True):
     before = server.cpu()
-    requests, took, p50, p99 = run_wrk(server.port, case, path, seconds)
+    requests, took, p50, p99 = run_wrk(server.port, case, path, seconds, pins)
     user, system = (1e6 * (b - a) / requests for a, b in zip(before, server.cpu()))
     return {"rate": requests / took, "user": user, "cpu": user + system, "p50": p50, "p99": p99}
 
