@@ -89,7 +89,7 @@ WEFT_API WEFT_WAITS int weft_walk_open_(weft_walk **ret, const char *path, const
 
 /* May wait. The next entry, a folder's own before what is in it; otherwise in no order. Links are told, not followed. What
  * comes or goes meanwhile may be told or not. 1; 0 at the end; < 0: -EIO and the like, -ENOMEM, -EBUSY another task is asking,
- * the reason, after which it goes on where it was. */
+ * WEFT_ECLOSED it was closed meanwhile; the reason, after which it goes on where it was. */
 WEFT_API WEFT_WAITS int weft_walk_next(weft_walk *walk, weft_walk_entry *ret);
 
 /* The folder that was told last is not entered. Never waits. */

@@ -105,7 +105,8 @@ WEFT_API WEFT_MUST int weft_generator_yield_(weft_generator *g, const void *valu
                                              size_t received_size);
 
 /* May wait. Hands out all that is left of another generator of the same size, which it owns from now on and closes; what the
- * consumer sends goes to that one. 0 when that has ended; its error; WEFT_ECANCELED; -EINVAL. */
+ * consumer sends goes to that one. 0 when that has ended; its error; WEFT_ECANCELED; -EINVAL; -EALREADY the other is being
+ * stepped: then it stays the caller's. */
 WEFT_API WEFT_WAITS int weft_generator_yield_from(weft_generator *g, weft_generator *other);
 
 /* ---- pipelines, which need no stack ---- */

@@ -68,7 +68,7 @@ typedef int weft_parallel_fn(size_t index, void *arg); /* in a thread; >= 0 succ
 
 typedef struct weft_parallel_options {
     size_t struct_size;
-    int threads;  /* at once, at most; 0 is one for each processor that the process may use */
+    int threads;  /* at once, at most; 0, or more than that, is one for each processor that the process may use */
     size_t grain; /* items that a thread takes at a time; 0 chooses so that each comes about eight times */
 } weft_parallel_options;
 

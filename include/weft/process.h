@@ -111,7 +111,7 @@ WEFT_API void weft_process_drop(weft_process **p);
 
 typedef struct weft_process_result {
     weft_process_status status;
-    weft_bytes output, errors; /* what it wrote, a NUL behind each; give them back by weft_process_result_drop */
+    weft_bytes output, errors; /* what it wrote, a NUL behind each (no errors if joined); for weft_process_result_drop */
 } weft_process_result;
 
 typedef struct weft_process_run_options {

@@ -92,7 +92,8 @@ WEFT_API WEFT_WAITS int weft_group_next(weft_group *g, weft_ended *ended);
 #define weft_go_copy(g, fn, value_ptr) weft_go_((g), #fn, __FILE__, __LINE__, (fn), (void *)(value_ptr), sizeof *(value_ptr))
 
 /* May wait. As weft_go, but waits for a place when .limit tasks are alive, first come first served. Returns as weft_go, or
- * the reason that cut it short. */
+ * the reason that cut it short. A group that ends while a task that is not of it waits here is misuse, and ends the program
+ * with a message. */
 #define weft_go_wait(g, fn, arg) weft_go_wait_((g), #fn, __FILE__, __LINE__, (fn), (void *)(arg), 0)
 #define weft_go_wait_copy(g, fn, value_ptr)                                                                                    \
     weft_go_wait_((g), #fn, __FILE__, __LINE__, (fn), (void *)(value_ptr), sizeof *(value_ptr))
@@ -130,7 +131,7 @@ WEFT_API int weft_run_(weft_task_fn *fn, void *arg, const char *file, int line);
  * Returns 0, or -ENOMEM: then fn will not be called; -EPERM outside a task, which is misuse. */
 WEFT_API WEFT_MUST int weft_defer(void (*fn)(void *arg), void *arg);
 
-/* The calling task, its name, and the place where it was started ("file.c:12" is `file` and `line`). NULL outside a task. */
+/* The calling task, NULL outside one; and the name of a task: that of its function (NULL for NULL). Static. */
 WEFT_API weft_task *weft_task_self(void);
 WEFT_API const char *weft_task_name(const weft_task *task);
 

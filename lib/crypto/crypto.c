@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
@@ -19,9 +18,4 @@ int weft_sha1(const void *data, size_t size, unsigned char ret_digest[WEFT_SHA1_
 int weft_random_bytes(void *ret_bytes, size_t size)
 {
     return size <= INT_MAX && RAND_bytes(ret_bytes, (int)size) == 1 ? 0 : -EIO;
-}
-
-bool weft_same_secret(const void *a, const void *b, size_t size)
-{
-    return CRYPTO_memcmp(a, b, size) == 0;
 }

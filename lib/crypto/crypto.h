@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* Digests, base64, randomness and comparing secrets: the door to OpenSSL's libcrypto. Nothing here keeps state or waits. */
+/* Digests, base64 and randomness: the door to OpenSSL's libcrypto. Nothing here keeps state or waits. */
 #ifndef WEFT_LIB_CRYPTO_CRYPTO_H
 #define WEFT_LIB_CRYPTO_CRYPTO_H
 
@@ -16,9 +16,6 @@ int weft_sha1(const void *data, size_t size, unsigned char ret_digest[WEFT_SHA1_
 
 /* Random bytes that nobody can guess. 0, or -EIO when the system has none to give: then nothing may rest on them. */
 int weft_random_bytes(void *ret_bytes, size_t size);
-
-/* Are both the same? Takes a time that depends on `size` alone. */
-bool weft_same_secret(const void *a, const void *b, size_t size);
 
 /* Base64 (RFC 4648 §4) with padding: WEFT_BASE64_SIZE(size) characters, no NUL. Returns their count. */
 size_t weft_base64_encode(char *out, const void *data, size_t size);

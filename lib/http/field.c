@@ -66,13 +66,3 @@ bool weft_http_list_next(const char **at, size_t *left, weft_bytes *ret_member)
     *ret_member = (weft_bytes){ .data = start, .size = size };
     return true;
 }
-
-bool weft_http_list_has(const char *list, size_t size, const char *member)
-{
-    size_t member_size = strlen(member);
-    weft_bytes found;
-    while (weft_http_list_next(&list, &size, &found))
-        if (found.size == member_size && weft_http_same_text(found.data, member, member_size))
-            return true;
-    return false;
-}

@@ -24,7 +24,4 @@ bool weft_http_same_text(const char *a, const char *b, size_t size);
  * end of the list is no member: "a," has one, "" none. Not for lists whose members may be quoted. */
 bool weft_http_list_next(const char **at, size_t *left, weft_bytes *ret_member);
 
-/* Does the list have this member, in any case? "a, Close\t" has "close". `member` ends in NUL. */
-bool weft_http_list_has(const char *list, size_t size, const char *member);
-
 #endif

@@ -89,11 +89,12 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
         t->events->input(t, buf->base, size);
     } else if (size < 0) {
         if (size != UV_EOF)
-            t->error = (int)size; /* libuv lets nothing be written either */
+            t->error = (int)size;                                /* libuv lets nothing be written either */
+        bool is_end = size == UV_EOF && t->error != -ECONNRESET; /* a reset that a write has been told of reads as an end */
         uv_read_stop(handle);
         t->is_reading = false;
         t->has_ended = true;
-        t->events->input(t, NULL, size == UV_EOF ? 0 : size);
+        t->events->input(t, NULL, is_end ? 0 : t->error);
     }
     weft_net_return_input(net);
 }

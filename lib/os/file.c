@@ -130,7 +130,8 @@ int weft_file_close(weft_file *f)
 
 /* ---- the beginning ---- */
 
-weft_file *weft_file_new(weft_loop *loop, int fd, int flags, size_t line_limit)
+/* A file over a descriptor, which is the file's even when this fails. NULL when memory is out. */
+static weft_file *new_file(weft_loop *loop, int fd, int flags, size_t line_limit)
 {
     weft_os *os = weft_os_of(loop);
     weft_file *f = os ? weft_mem_calloc(1, sizeof *f) : NULL;
@@ -264,7 +265,7 @@ static int open_file(weft_file **ret, const char *path, int flags, const weft_fi
         return rc;
     rc = w->work.job.result;
     if (rc == 0) {
-        weft_file *f = weft_file_new(weft_here, w->fd, flags, weft_file_options_line_limit(options));
+        weft_file *f = new_file(weft_here, w->fd, flags, weft_file_options_line_limit(options));
         w->fd = -1;
         rc = f ? 0 : -ENOMEM;
         if (f)

@@ -55,9 +55,6 @@ struct weft_folder {
 
 /* ---- files (file.c) ---- */
 
-/* A file over a descriptor, which is the file's even when this fails. NULL when memory is out. */
-weft_file *weft_file_new(weft_loop *loop, int fd, int flags, size_t line_limit);
-
 /* Is it an open file of this loop? Dies if not. */
 void weft_file_check(const weft_file *f);
 

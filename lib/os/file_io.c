@@ -361,6 +361,8 @@ int weft_file_line(weft_file *f, weft_bytes *ret_line)
     if (rc < 0)
         return rc;
     rc = next_line(f, ret_line, WEFT_PLACE_HERE);
+    if (rc > 0 && f->is_closed)
+        rc = WEFT_ECLOSED; /* the line goes with the file, as soon as nobody uses that */
     end_call(f, true);
     return rc;
 }

@@ -125,7 +125,8 @@ struct keep {
     gid_t group;
 };
 
-/* Permissions are those asked for, else those of the file that is replaced. */
+/* Permissions are those asked for, else those of the file that is replaced. The owner and the group may be others now: a
+ * program that runs as them is not made to run as this process's. */
 static struct keep find_former(const struct whole_work *w, int folder, const char *name)
 {
     struct stat st;
@@ -133,7 +134,7 @@ static struct keep find_former(const struct whole_work *w, int folder, const cha
         return (struct keep){ .permissions = (mode_t)w->permissions };
     if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
         return (struct keep){ 0 };
-    return (struct keep){ .permissions = st.st_mode & 07777, .has_group = true, .group = st.st_gid };
+    return (struct keep){ .permissions = st.st_mode & 0777, .has_group = true, .group = st.st_gid };
 }
 
 /* What the former group might do is not for another one: if that cannot be kept, the new one may do what all may. */

@@ -357,7 +357,6 @@ struct start_work {
     weft_work work;
     struct weft_spawn spawn;
     bool is_started;
-    char *text; /* of all strings */
 };
 
 static int start_in_thread(void *arg)

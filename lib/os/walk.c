@@ -254,7 +254,9 @@ int weft_walk_next(weft_walk *walk, weft_walk_entry *ret)
     rc = await_thread(walk, WEFT_PLACE_HERE);
     if (rc == 0 && walk->at == walk->count && walk->result == 0 && !walk->has_ended)
         rc = step(walk, WEFT_PLACE_HERE);
-    if (rc == 0 && walk->at < walk->count) {
+    if (rc == 0 && walk->is_closed) {
+        rc = WEFT_ECLOSED; /* what it could tell goes with it */
+    } else if (rc == 0 && walk->at < walk->count) {
         tell(walk, ret);
         rc = 1;
     } else if (rc == 0) {

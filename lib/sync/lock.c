@@ -22,7 +22,8 @@
 
 struct lock_own {
     unsigned magic;
-    weft_task *owner; /* NULL: free, and nobody waits */
+    unsigned returning; /* tasks whose wait for a condition was cut short, and which will come for the lock */
+    weft_task *owner;   /* NULL: free, and nobody waits */
     weft_list line;
     struct weft_holding holding; /* in the owner's list */
 };
@@ -105,6 +106,8 @@ void weft_lock_close(weft_lock *l)
     weft_waiter_check_none(&own->line, "a lock is closed");
     if (own->owner)
         weft_misuse_die("a lock is closed while task %s holds it", own->owner->name);
+    if (own->returning > 0)
+        weft_misuse_die("a lock is closed while a task comes back to it from a condition");
     weft_debug_gone(l);
     own->magic = 0;
 }
@@ -215,9 +218,18 @@ void weft_condition_close(weft_condition *c)
     own->magic = 0;
 }
 
+/* Signalled, or cut short: then the lock is to be there when its task runs. */
+static void withdraw(weft_wait *wait)
+{
+    weft_waiting_withdraw(wait);
+    if (wait->result < 0)
+        own_of(own_of_condition(wait->on)->lock)->returning++;
+}
+
 static void reacquire(weft_lock *l, const void *place)
 {
     struct lock_own *own = own_of(l);
+    own->returning--;
     if (!own->owner) {
         take(own, weft_here->current);
         return;
@@ -239,7 +251,7 @@ int weft_condition_wait(weft_condition *c)
     if (!is_held(own_of(lock), "a condition is waited for under a lock"))
         return -EPERM;
     struct weft_waiting waiting = WEFT_WAITING("condition", c);
-    waiting.waiter.result = 0;
+    waiting.wait.withdraw = withdraw;
     hand_over(own_of(lock), weft_here->current);
     rc = weft_waiting_park(&waiting, &own_of_condition(c)->line);
     if (rc < 0) /* a signal would have brought the lock with it */

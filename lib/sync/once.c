@@ -2,18 +2,20 @@
 /* Copyright (c) the Weft authors */
 /*
  * Idle, running or done. The end of a run with an error hands the turn to the next in line, as a lock is handed over, so that
- * there is never more than one who runs.
+ * there is never more than one who runs. Those who are told that it is done do not look at it again: whoever ran it may have
+ * closed it by then.
  */
 #include <weft/once.h>
 
 #include <errno.h>
+#include <limits.h>
 
 #include "lib/sync/own.h"
 #include "lib/task/debug.h"
 
 #define ONCE_MAGIC 0x04ce04ceu
 
-enum { IT_IS_YOUR_TURN = 0, IT_IS_DONE = 1 };
+enum { IT_IS_YOUR_TURN = INT_MIN /* beside the results of a run that succeeded, and reasons */ };
 
 struct once_own {
     unsigned magic;
@@ -60,7 +62,7 @@ static void end_run(struct once_own *own, int result)
     if (result >= 0) {
         own->is_done = true;
         own->result = result;
-        weft_waiter_serve_all(&own->line, IT_IS_DONE);
+        weft_waiter_serve_all(&own->line, result);
         return;
     }
     weft_waiter *next = weft_waiter_first(&own->line);
@@ -88,9 +90,7 @@ int weft_once_run(weft_once *o, int (*fn)(void *arg), void *arg)
         waiting.wait.describe = describe;
         waiting.wait.blocker = runner_of_wanted;
         rc = weft_waiting_park(&waiting, &own->line);
-        if (rc == IT_IS_DONE)
-            return own->result;
-        if (rc < 0)
+        if (rc != IT_IS_YOUR_TURN)
             return rc;
     }
     own->runner = t;

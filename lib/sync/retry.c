@@ -46,9 +46,11 @@ static bool is_worth_it(const weft_retry *r)
 static weft_duration next_pause(weft_retry *r)
 {
     weft_duration *delay = &own_of(r)->delay, now = *delay;
+    if (now <= 0)
+        return 0;
     double grown = (double)now * (r->factor > 0 ? r->factor : 2);
     *delay = grown < (double)longest(r) ? (weft_duration)grown : longest(r);
-    if (r->no_jitter || now <= 0)
+    if (r->no_jitter)
         return now;
     return (weft_duration)weft_loop_draw(weft_here, (uint64_t)now + 1);
 }

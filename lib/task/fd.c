@@ -7,6 +7,7 @@
 #include <weft/fd.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "lib/base/memory.h"
@@ -128,7 +129,7 @@ int weft_fd_wait(int fd, int events)
         return rc;
     if (events == 0 || (events & ~(WEFT_FD_READ | WEFT_FD_WRITE)))
         return -EINVAL;
-    if (fd < 0)
+    if (fcntl(fd, F_GETFD) < 0) /* before a table has room for whatever number this is */
         return -EBADF;
     return weft_fd_park(fd, events, "descriptor", (void *)(intptr_t)fd, __builtin_return_address(0));
 }

@@ -397,12 +397,20 @@ static void call_rest(weft_loop *loop)
     while (weft_loop_drain_inbox(loop) || !weft_list_is_empty(&loop->soon));
 }
 
+/* Ends threads, and closes what was left open; once more for what the last posts have opened. */
+static void stop_all(weft_loop *loop)
+{
+    for (int round = 0; round < 2; round++) {
+        if (loop->os_stop)
+            loop->os_stop(loop);
+        weft_threads_close(loop);
+        call_rest(loop);
+    }
+}
+
 static void close_loop(weft_loop *loop)
 {
-    if (loop->os_stop)
-        loop->os_stop(loop);
-    weft_threads_close(loop);
-    call_rest(loop);
+    stop_all(loop);
     weft_timer_clear(&loop->trim);
     weft_fds_close(loop);
     if (loop->net_stop)

@@ -156,7 +156,9 @@ int weft_parallel_for_(const char *name, size_t count, weft_parallel_fn *fn, voi
     int rc = weft_wait_check("parallel for");
     if (rc < 0 || count == 0)
         return rc;
-    size_t threads = (size_t)(options.threads > 0 ? options.threads : weft_threads_processors());
+    size_t threads = (size_t)weft_threads_processors();
+    if (options.threads > 0 && (size_t)options.threads < threads)
+        threads = (size_t)options.threads;
     size_t grain = options.grain > 0 ? options.grain : count / (threads * RUNS_PER_THREAD) + 1;
     size_t runs = (count - 1) / grain + 1;
     size_t share_count = runs < threads ? runs : threads;

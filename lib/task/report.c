@@ -54,11 +54,6 @@ struct report {
 
 static const char *const state_names[] = { "new", "ready", "running", "parked", "done" };
 
-const char *weft_report_state(const weft_task *t)
-{
-    return state_names[t->state];
-}
-
 void weft_report_seconds(FILE *out, const char *before, int64_t milliseconds, const char *after)
 {
     int64_t ms = milliseconds < 0 ? 0 : milliseconds;
@@ -137,7 +132,7 @@ static void print_wait(const struct report *r, const weft_wait *wait)
 static void print_task(const struct report *r, const weft_task *t, int depth)
 {
     indent(r, depth);
-    fprintf(r->out, "%-8s %s%s%s", weft_report_state(t), t->name, t->label ? " " : "", t->label ? t->label : "");
+    fprintf(r->out, "%-8s %s%s%s", state_names[t->state], t->name, t->label ? " " : "", t->label ? t->label : "");
     weft_report_seconds(r->out, ", ", (r->now - t->started) / WEFT_MILLISECOND, " old");
     fprintf(r->out, ", started at %s:%d", t->file, t->line);
     print_own_deadline(r, t);
@@ -287,7 +282,7 @@ static void print_rest(struct report *r, const struct kind kinds[static KINDS], 
         size_t more = kinds[i].count - ALIKE;
         indent(r, depth);
         fprintf(r->out, "and %s more like this: %s %s%s%s, started at %s:%d\n", format_count(number, more),
-                weft_report_state(t), t->name, t->label ? " " : "", t->label ? t->label : "", t->file, t->line);
+                state_names[t->state], t->name, t->label ? " " : "", t->label ? t->label : "", t->file, t->line);
     }
     if (others == 0)
         return;

@@ -13,9 +13,6 @@
 /* A time in milliseconds between words: ", 1.500 s left". */
 void weft_report_seconds(FILE *out, const char *before, int64_t milliseconds, const char *after);
 
-/* "parked", ... */
-const char *weft_report_state(const weft_task *t);
-
 /* Writes the tasks of which each waits for the next one, and the last for the first; nothing if there are none. */
 void weft_report_cycle(weft_loop *loop, FILE *out);
 

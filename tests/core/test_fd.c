@@ -2,6 +2,7 @@
 /* Copyright (c) the Weft authors */
 /* Waiting for descriptors: directions, several tasks, hang-ups, errors, and every way to be cut short. */
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -186,6 +187,7 @@ static int errors(void)
     WEFT_CHECK(weft_fd_wait(0, 4) == -EINVAL);
     WEFT_CHECK(weft_fd_wait(-1, WEFT_FD_READ) == -EBADF);
     WEFT_CHECK(weft_fd_wait(999, WEFT_FD_READ) == -EBADF);
+    WEFT_CHECK(weft_fd_wait(INT_MAX, WEFT_FD_READ) == -EBADF && weft_loop_here()->fd_count < 100000); /* 16 GiB of a table */
     WEFT_CHECK(weft_fd_wait(file, WEFT_FD_READ) == -EPERM);
     WEFT_CHECK(weft_loop_here()->outside == 0 && !has_watch(file));
     close(file);

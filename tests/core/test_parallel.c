@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /* Work over all processors: each item once, errors and reasons between items. */
+#include <limits.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -66,6 +67,20 @@ static int an_error_ends_it(void)
     work->fails_at = 10;
     WEFT_CHECK(weft_parallel_for(ITEMS_MAX, do_item, work) == -ERANGE && work->times[10] == 1);
     WEFT_CHECK(weft_loop_here() && weft_parallel_for(1, do_item, work_new()) == 0);
+    return 0;
+}
+
+static int fail(size_t index, void *arg)
+{
+    (void)index;
+    (void)arg;
+    return -ERANGE;
+}
+
+/* There are never more threads than processors: asking for more costs nothing. */
+static int very_many_threads(void)
+{
+    WEFT_CHECK(weft_parallel_for(SIZE_MAX / 4, fail, NULL, .threads = INT_MAX, .grain = 1) == -ERANGE);
     return 0;
 }
 
@@ -162,7 +177,8 @@ static int tortured(void)
 
 static const weft_test tests[] = {
     TEST(each_item_once),    TEST(an_error_ends_it),      PLAIN(a_reason_ends_it_between_items),
-    PLAIN(all_done_is_done), TEST(several_tasks_at_once), PLAIN(tortured),
+    PLAIN(all_done_is_done), TEST(several_tasks_at_once), TEST(very_many_threads),
+    PLAIN(tortured),
 };
 
 TEST_MAIN(tests)

@@ -122,6 +122,36 @@ static int use_closed_task(void *arg)
     return 1;
 }
 
+struct pair {
+    weft_lock lock;
+    weft_condition condition;
+};
+
+static int wait_for_condition(void *arg)
+{
+    struct pair *pair = arg;
+    WEFT_LOCKED (held, &pair->lock) {
+        WEFT_TRY(weft_condition_wait(&pair->condition));
+    }
+    return held.result;
+}
+
+/* Its task is to have the lock when it goes on. */
+static int close_under_one_cut_short_task(void *arg)
+{
+    (void)arg;
+    struct pair pair;
+    weft_task *waits = NULL;
+    weft_lock_init(&pair.lock);
+    weft_condition_init(&pair.condition, &pair.lock);
+    WEFT_TRY(weft_spawn(&waits, wait_for_condition, &pair));
+    WEFT_TRY(weft_yield());
+    weft_task_cancel(waits);
+    weft_condition_close(&pair.condition);
+    weft_lock_close(&pair.lock);
+    return 1;
+}
+
 static int condition_without_lock_task(void *arg)
 {
     (void)arg;
@@ -208,6 +238,7 @@ IN_TASK(end_with_lock)
 IN_TASK(end_with_handed_lock)
 IN_TASK(close_held)
 IN_TASK(use_closed)
+IN_TASK(close_under_one_cut_short)
 IN_TASK(condition_without_lock)
 IN_TASK(once_in_itself)
 IN_TASK(done_too_often)
@@ -224,6 +255,7 @@ static int misuse_is_reported(void)
     check_says(end_with_handed_lock, "a lock is still held at the end of its task", "in task acquire_only", false);
     check_says(close_held, "a lock is closed while task main holds it", "in task main", true);
     check_says(use_closed, "a semaphore is used that is not open", "in task main", true);
+    check_says(close_under_one_cut_short, "a lock is closed while a task comes back to it from a condition", "main", true);
     check_says(condition_without_lock, "a condition is waited for under a lock that the calling task has not", "main", false);
     check_says(once_in_itself, "runs the same once", "in task main", false);
     check_says(done_too_often, "weft_queue_task_done was called more often", "in task main", false);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /* Kinds of queues, once, the rate limiter: what they do. */
+#include <stdlib.h>
+
 #include <weft/once.h>
 #include <weft/rate.h>
 
@@ -200,6 +202,40 @@ static int once_for_all(void)
     }
     weft_once_close(&l.once);
     return 0;
+}
+
+static int run_and_free(void *arg)
+{
+    weft_once *once = arg;
+    struct loader l = { 0 };
+    int rc = weft_once_run(once, load, &l);
+    weft_once_close(once);
+    memset(once, 0xdd, sizeof *once);
+    free(once);
+    return rc;
+}
+
+static int run_only(void *arg)
+{
+    struct loader l = { 0 };
+    return weft_once_run(arg, load, &l);
+}
+
+/* Who ran it may close it at once: those who have been told the result do not look at it again. */
+static int once_freed_by_its_runner(void)
+{
+    weft_once *once = malloc(sizeof *once);
+    weft_task *waits[2] = { NULL };
+    weft_once_init(once);
+    WEFT_GROUP (g) {
+        weft_go(&g, run_and_free, once);
+        WEFT_TRY(weft_sleep(1 * MS));
+        for (int i = 0; i < 2; i++)
+            WEFT_TRY(weft_spawn(&waits[i], run_only, once));
+        for (int i = 0; i < 2; i++)
+            WEFT_CHECK(weft_await(waits[i]) == 42);
+    }
+    return g.result;
 }
 
 /* Each of its waits cancelled in each way: it ends done, or as if nothing had been; and the function never runs twice at once.
@@ -419,6 +455,7 @@ static const weft_test tests[] = {
     TEST(places_by_turn_items_by_rank),
     TEST(joined_when_all_is_done),
     TEST(once_for_all),
+    TEST(once_freed_by_its_runner),
     PLAIN(once_cancelled_anywhere),
     TEST(rate_keeps_time),
     TEST(rate_in_turn),

@@ -181,6 +181,11 @@ static int saved_files(void)
     WEFT_CHECK(text.size == 0 && text.data && text.data[0] == '\0');
     weft_bytes_drop(&text);
 
+    WEFT_CHECK(chmod(os_path("saved"), 06755) == 0); /* the owner may be another one now */
+    WEFT_TRY(weft_file_save(os_path("saved"), NULL, 0));
+    WEFT_TRY(weft_file_stat(os_path("saved"), &info));
+    WEFT_CHECK(info.permissions == 0755);
+
     WEFT_CHECK(symlink("saved", os_path("link")) == 0);
     WEFT_TRY(weft_file_save(os_path("link"), "third", 5));
     WEFT_CHECK(os_has("saved", "") && os_has("link", "third"));
@@ -401,6 +406,30 @@ static int slow_disk(void)
     return g.result;
 }
 
+static int line_task(void *arg)
+{
+    weft_bytes line;
+    return weft_file_line(arg, &line) == WEFT_ECLOSED ? 0 : -EIO;
+}
+
+/* A line lives in its file: one that comes when another task has closed that is not told. */
+static int line_of_a_closed_file(void)
+{
+    os_renew_root();
+    WEFT_CHECK(mkfifo(os_path("fifo"), 0600) == 0);
+    weft_file *f, *writer;
+    WEFT_TRY(weft_file_open(&f, os_path("fifo"), "r"));
+    WEFT_TRY(weft_file_open(&writer, os_path("fifo"), "w"));
+    WEFT_GROUP (g) {
+        weft_go(&g, line_task, f);
+        WEFT_TRY(weft_yield());
+        weft_file_drop(&f);
+        WEFT_TRY(weft_file_write(writer, "line\n", 5));
+    }
+    WEFT_TRY(weft_file_close(writer));
+    return g.result;
+}
+
 static int left_open(void *arg)
 {
     (void)arg;
@@ -436,6 +465,7 @@ static const weft_test tests[] = {
     TEST(names),
     TEST(temporary),
     TEST(slow_disk),
+    TEST(line_of_a_closed_file),
     PLAIN(closed_at_the_end_of_the_loop),
 };
 

@@ -334,7 +334,7 @@ static int walks_closed_while_asked(void)
         WEFT_CHECK(weft_walk_next(walk, &entry) == -EBUSY);
         weft_walk_close(walk);
     }
-    WEFT_CHECK(g.result == 0 && os_descriptors() == before);
+    WEFT_CHECK(g.result == WEFT_ECLOSED && os_descriptors() == before);
     return 0;
 }
 

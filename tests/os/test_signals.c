@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <weft/offload.h>
 #include <weft/signal.h>
 
 #include "lib/task/supervisor.h"
@@ -208,6 +209,28 @@ static int closed_at_the_end_of_the_loop(void)
 
 static pthread_barrier_t both;
 
+static void open_late(void *arg)
+{
+    weft_signal *s;
+    const weft_offload_limits limits = { .threads = 1 };
+    weft_log_set_level(WEFT_LOG_ERROR);
+    *(int *)arg = weft_signal_open(&s, SIGUSR1);
+    WEFT_CHECK(weft_offload_set_limits(&limits) == 0);
+}
+
+static int post_and_end(void *arg)
+{
+    return weft_loop_post(weft_loop_here(), open_late, arg);
+}
+
+/* The last posts are called when no task is left. */
+static int opened_by_a_post_at_the_end_of_the_loop(void)
+{
+    int rc = 1;
+    WEFT_CHECK(weft_run(post_and_end, &rc) == 0 && rc == 0 && has_default_effect(SIGUSR1));
+    return 0;
+}
+
 static int wait_in_a_loop(void *arg)
 {
     weft_signal *s;
@@ -350,9 +373,18 @@ static int interrupted_twice(void)
 }
 
 static const weft_test tests[] = {
-    TEST(counted),          TEST(cannot_be_awaited), TEST(several_wait),       TEST(masks),
-    TEST(cut_while_parked), PLAIN(torture),          TEST(supervised),         PLAIN(closed_at_the_end_of_the_loop),
-    PLAIN(two_loops),       PLAIN(interrupted),      PLAIN(interrupted_twice),
+    TEST(counted),
+    TEST(cannot_be_awaited),
+    TEST(several_wait),
+    TEST(masks),
+    TEST(cut_while_parked),
+    PLAIN(torture),
+    TEST(supervised),
+    PLAIN(closed_at_the_end_of_the_loop),
+    PLAIN(opened_by_a_post_at_the_end_of_the_loop),
+    PLAIN(two_loops),
+    PLAIN(interrupted),
+    PLAIN(interrupted_twice),
 };
 
 TEST_MAIN(tests)

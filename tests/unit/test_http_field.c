@@ -34,21 +34,32 @@ static void values(void **state)
     }
 }
 
+/* Is it a member of the list, in any case? */
+static bool list_has(const char *list, size_t size, const char *member)
+{
+    size_t member_size = strlen(member);
+    weft_bytes found;
+    while (weft_http_list_next(&list, &size, &found))
+        if (found.size == member_size && weft_http_same_text(found.data, member, member_size))
+            return true;
+    return false;
+}
+
 static void lists(void **state)
 {
     (void)state;
-    assert_true(weft_http_list_has(TEXT("close"), "close"));
-    assert_true(weft_http_list_has(TEXT("close\t"), "close"));
-    assert_true(weft_http_list_has(TEXT("keep-alive, \tCLOSE\t "), "close"));
-    assert_true(weft_http_list_has(TEXT(",,close,"), "close"));
-    assert_true(weft_http_list_has(TEXT("Upgrade,close"), "upgrade"));
-    assert_false(weft_http_list_has(TEXT(""), "close"));
-    assert_false(weft_http_list_has(TEXT(","), "close"));
-    assert_false(weft_http_list_has(TEXT("closed"), "close"));
-    assert_false(weft_http_list_has(TEXT("clos"), "close"));
-    assert_false(weft_http_list_has(TEXT("close keep-alive"), "close"));
-    assert_false(weft_http_list_has(TEXT("\x43los\x45x"), "close"));
-    assert_false(weft_http_list_has("close", 4, "close")); /* no byte behind its end counts */
+    assert_true(list_has(TEXT("close"), "close"));
+    assert_true(list_has(TEXT("close\t"), "close"));
+    assert_true(list_has(TEXT("keep-alive, \tCLOSE\t "), "close"));
+    assert_true(list_has(TEXT(",,close,"), "close"));
+    assert_true(list_has(TEXT("Upgrade,close"), "upgrade"));
+    assert_false(list_has(TEXT(""), "close"));
+    assert_false(list_has(TEXT(","), "close"));
+    assert_false(list_has(TEXT("closed"), "close"));
+    assert_false(list_has(TEXT("clos"), "close"));
+    assert_false(list_has(TEXT("close keep-alive"), "close"));
+    assert_false(list_has(TEXT("\x43los\x45x"), "close"));
+    assert_false(list_has("close", 4, "close")); /* no byte behind its end counts */
 }
 
 static void members(void **state)

@@ -579,6 +579,30 @@ static int waiting(void *arg)
     return 0;
 }
 
+/* The system tells of a reset once: if that was the write, to read there is an end, but the peer has made none. */
+static int told_by_a_write(void *arg)
+{
+    (void)arg;
+    struct server server;
+    char buf[16];
+    weft_stream *s = NULL;
+    open_server(&server, "127.0.0.1:0");
+    WEFT_CHECK(weft_connect(&s, server.address) == 0);
+    probe *p = accepted(&server);
+    probe_close(p, true);
+    WEFT_CHECK(weft_stream_write(s, "x", 1) == -ECONNRESET);
+    WEFT_CHECK(weft_stream_read(s, buf, sizeof buf) == -ECONNRESET);
+    weft_stream_close(s);
+    close_probe(p, false);
+    weft_listener_close(server.listener);
+    return 0;
+}
+
+static int test_told_by_a_write(void)
+{
+    return in_real_time(told_by_a_write);
+}
+
 static int test_waiting(void)
 {
     return in_real_time(waiting);
@@ -729,6 +753,7 @@ static const weft_test tests[] = {
     { .name = "a stream over a unix socket", .plain = test_talk_unix },
     { .name = "connecting fails, or is cut short", .plain = test_connects },
     { .name = "closed or reset while tasks wait", .plain = test_waiting },
+    { .name = "a reset that a write is told of", .plain = test_told_by_a_write },
     { .name = "a stream that is cut goes on", .plain = test_cut },
     { .name = "virtual time waits for sockets", .plain = test_virtual_time },
     { .name = "the n-th allocation fails", .plain = test_memory_runs_out },
