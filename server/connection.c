@@ -146,7 +146,7 @@ static void after_reply(weft_connection *c, weft_request *req)
     }
     int64_t left = 0;
     bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
-    bool wants_continue = left > 0 && req->head.expects_continue && !req->sent_continue; /* it may come, or not: who knows */
+    bool wants_continue = weft_request_awaits_continue(req, left);
     c->has_served = true;
     c->request = NULL;
     end_request(req);
@@ -457,7 +457,7 @@ static void keep_input(weft_connection *c)
     if (c->state == WEFT_CONNECTION_HEAD) {
         weft_connection_end_by(c, WEFT_LIMIT_BUFFERED);
         refuse(c, unread(c), 503, "all connections together hold too much");
-    } else if (c->transport.is_reading) {
+    } else if (c->input.size > 0 && c->transport.is_reading) { /* else it is awaited, and only output is held */
         weft_connection_meet(c, WEFT_LIMIT_BUFFERED);
         weft_transport_read_stop(&c->transport); /* it goes on when half of the read-ahead is left */
     }
@@ -513,6 +513,14 @@ static void on_drained(weft_transport *t, int error)
     }
 }
 
+static void on_eased(weft_transport *t)
+{
+    weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
+    weft_connection_weigh(c);
+    if (c->state == WEFT_CONNECTION_HANDLING && t->queued <= weft_output_low(c))
+        weft_request_on_low_water(c->request);
+}
+
 static void on_closed(weft_transport *t)
 {
     weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
@@ -520,7 +528,12 @@ static void on_closed(weft_transport *t)
     free_if_unused(c);
 }
 
-const weft_transport_events weft_connection_events = { .input = on_input, .drained = on_drained, .closed = on_closed };
+const weft_transport_events weft_connection_events = {
+    .input = on_input,
+    .drained = on_drained,
+    .eased = on_eased,
+    .closed = on_closed,
+};
 
 /* ---- upgrades ---- */
 

@@ -37,15 +37,28 @@ void weft_connection_end_by(weft_connection *c, enum weft_limit limit)
     weft_connection_meet(c, limit);
 }
 
+/* A connection that may hold gigabytes has 16 bits for how many: see weft_connection. */
+enum { IN_MIB = 0x8000 };
+
+static uint16_t held_of(size_t bytes)
+{
+    size_t kib = bytes / WEFT_KIB, mib = bytes / WEFT_MIB;
+    return (uint16_t)(kib < IN_MIB ? kib : IN_MIB | (mib < IN_MIB ? mib : IN_MIB - 1));
+}
+
+static int64_t bytes_of(uint16_t held)
+{
+    return held & IN_MIB ? (held - IN_MIB) * WEFT_MIB : held * WEFT_KIB;
+}
+
 void weft_connection_weigh(weft_connection *c)
 {
     bool is_closing = c->state == WEFT_CONNECTION_CLOSING;
-    size_t holds = is_closing ? 0 : ((c->input.store ? c->input.room : 0) + c->transport.queued) / WEFT_KIB;
-    if (LIKELY(holds == c->held))
+    uint16_t held = held_of(is_closing ? 0 : (c->input.store ? c->input.room : 0) + c->transport.queued);
+    if (LIKELY(held == c->held))
         return;
-    holds = holds < UINT16_MAX ? holds : UINT16_MAX;
-    weft_server_hold(c->server, ((int64_t)holds - c->held) * WEFT_KIB);
-    c->held = (uint16_t)holds;
+    weft_server_hold(c->server, bytes_of(held) - bytes_of(c->held));
+    c->held = held;
 }
 
 /* ---- for everybody ---- */

@@ -51,6 +51,7 @@ struct weft_request {
     enum weft_reply_kind reply;
     enum weft_reply_framing framing; /* of a streamed one */
     bool stream_failed;              /* it must be cut */
+    bool is_writing;                 /* a task waits in the middle of a large piece */
     int status;
     struct weft_reply_fields fields, trailers;
     int64_t stream_left; /* of a declared length */
@@ -95,11 +96,28 @@ int64_t weft_request_body_left(const weft_request *req);
  * if it is not known where the body ends: then the connection must close. */
 bool weft_request_skip_body(weft_request *req, int64_t *ret_left);
 
+/* May the request's task wait? 0, or the reason why not, which is that the client has gone rather than what came of that. */
+static inline int weft_request_wait_check(const weft_request *req, const char *what)
+{
+    int rc = weft_wait_check(what);
+    return rc == WEFT_ECANCELED && weft_request_gone(req) ? WEFT_EGONE : rc;
+}
+
+/* Does the client wait for a 100 before it sends the `left` bytes of its body, so that nobody can know whether they come? */
+static inline bool weft_request_awaits_continue(const weft_request *req, int64_t left)
+{
+    return left > 0 && req->head.expects_continue && !req->sent_continue;
+}
+
+/* A whole reply is about to be made: must the connection close because of what is left of the body? Then the reply says so. */
+void weft_request_foresee_close(weft_request *req);
+
 /* Unread bytes have come, or the peer's end. On the loop's stack; the request may be over when this returns. */
 void weft_request_on_input(weft_request *req);
 
-/* What was queued has been sent. */
+/* What was queued has been sent; or so much of it that less than the low-water mark is left. */
 void weft_request_on_drained(weft_request *req);
+void weft_request_on_low_water(weft_request *req);
 
 /* A streamed reply ends, the handler having returned rc: true if it ends well, false if it must be cut. */
 bool weft_reply_end_stream(weft_request *req, int rc);

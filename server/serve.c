@@ -308,11 +308,6 @@ static int serve_hooked(void *arg)
 int weft_app_serve(weft_app *app)
 {
     IS_A(app, WEFT_APP_MAGIC);
-    if (app->tls &&
-        app->trusted_count > 0) { /* the header comes before the handshake: inside of it, it would be the client's */
-        weft_log(WEFT_LOG_ERROR, "PROXY headers cannot be read before TLS: let the balancer end TLS, or speak no PROXY");
-        return -EINVAL;
-    }
     const struct weft_loop_options options = {
         .name = "serve",
         .file = __FILE__,

@@ -24,6 +24,7 @@ enum {
     LEFT_SECONDS = 1,     /* the same of an idle connection when stopping: all are to be gone 3 s after the signal */
     LEAVE_AT_MOST = 1500, /* milliseconds over which idle connections are closed, */
     LEAVE_EACH = 150,     /* or so many microseconds for each of them */
+    AGAIN_AFTER = 100,    /* milliseconds between two looks for what needs memory to end */
     ACCEPT_REST = 4096,   /* connections that the kernel has completed when the door closes */
 };
 
@@ -430,7 +431,6 @@ void weft_server_cut(weft_server *server)
     }
 }
 
-/* Upgraded connections may need tasks to end: closed first, so that these are joined with the others. */
 static void close_upgraded(weft_server *server)
 {
     weft_list all;
@@ -444,13 +444,26 @@ static void close_upgraded(weft_server *server)
     }
 }
 
+/* WebSockets without a stack need a task each to end, which is joined with the others; also one for which there is no memory
+ * yet, or whose handler has upgraded the connection just now. */
+static void join_all(weft_server *server)
+{
+    for (;;) {
+        close_upgraded(server);
+        weft_group_cancel(&server->requests);
+        weft_group_join(&server->requests);
+        if (server->served == 0)
+            return;
+        weft_group_open(&server->requests);
+        weft_server_wait(server, "memory for the ends of WebSockets", false, AGAIN_AFTER * WEFT_MILLISECOND);
+    }
+}
+
 void weft_server_close(weft_server *server)
 {
     weft_loop *loop = server->loop;
     close_listeners(server, 0);
-    close_upgraded(server);
-    weft_group_cancel(&server->requests);
-    weft_group_join(&server->requests);
+    join_all(server);
     weft_server_stop(server, WEFT_CANCELLING);
     weft_server_cut(server);
     weft_server_wait(server, "end of the connections", true, WEFT_NO_LIMIT); /* closed events come in the next turns */

@@ -57,6 +57,7 @@ typedef struct weft_server {
     weft_slab connection_slab, request_slab;
     weft_list connections;
     size_t connection_count;
+    size_t served; /* WebSockets whose last callback is still to be called */
     size_t max_connections;
     weft_list phases[WEFT_PHASES];
     weft_duration phase_limits[WEFT_PHASES];

@@ -93,6 +93,7 @@ struct weft_ws_extra {
     weft_shared **held; /* what came for it while a message was streamed */
     size_t held_count, held_room;
     size_t held_size; /* bytes of them */
+    uint32_t held_messages;
     char reason[WEFT_WS_CONTROL_MAX];
     uint8_t pong_size;
     char pong[WEFT_WS_CONTROL_MAX];

@@ -94,7 +94,7 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     struct weft_ws_extra *extra = weft_session_extra(ws);
     if (!extra)
         return -ENOMEM;
-    bool is_full = extra->held_count >= HELD_COUNT_MOST || extra->held_size + frame->size > HELD_SIZE_MOST;
+    bool is_full = extra->held_messages + frame->count > HELD_COUNT_MOST || extra->held_size + frame->size > HELD_SIZE_MOST;
     if (is_full && extra->held_count > 0)
         return -ENOBUFS;
     if (extra->held_count == extra->held_room) {
@@ -107,6 +107,7 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     }
     extra->held[extra->held_count++] = weft_shared_ref(frame);
     extra->held_size += frame->size;
+    extra->held_messages += frame->count;
     return 0;
 }
 
@@ -114,17 +115,20 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
 static void let_held_go(weft_ws *ws, bool is_whole)
 {
     struct weft_ws_extra *extra = ws->extra; /* a streamer has one */
+    int rc = 0;
     ws->streamer = NULL;
     weft_list_remove(&extra->streaming.link);
     for (size_t i = 0; i < extra->held_count; i++) {
-        if (is_whole)
-            (void)weft_outbox_append(&ws->outbox,
-                                     extra->held[i]); /* there is room: a stream ends in an outbox that is not high */
+        if (is_whole && rc == 0) /* there is room: a stream ends in an outbox that is not high */
+            rc = weft_outbox_append(&ws->outbox, extra->held[i]);
         weft_shared_unref(extra->held[i]);
     }
     extra->held_count = 0;
     extra->held_size = 0;
+    extra->held_messages = 0;
     weft_session_wake_senders(ws);
+    if (rc < 0)
+        weft_session_drop(ws, true); /* memory is out: it would miss what others have sent */
 }
 
 void weft_session_end_stream(weft_ws *ws)

@@ -143,6 +143,7 @@ int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *given, size_t 
     ws->on_closed = handlers.closed;
     ws->user = handlers.state;
     ws->is_served = true;
+    req->connection->server->served++;
     weft_session_hold(ws); /* until `closed` has been called */
     return handlers.open ? handlers.open(ws) : 0;
 }

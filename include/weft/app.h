@@ -151,7 +151,8 @@ typedef struct weft_app_options {
     weft_duration linger_timeout;     /* after a last reply, for the client to end the connection (2 s) */
     int64_t body_limit;               /* the routes' default, bytes (1 MiB) */
     int body_rate;        /* bytes a second that a body must come at, on average, once 30 s were spent waiting for it (500) */
-    size_t buffer_budget; /* what the bodies of all requests of a loop may hold together, bytes (256 MiB); past it 503 */
+    size_t buffer_budget; /* what bodies, unread input and unsent output of all connections of a loop may hold together, bytes
+                           * (256 MiB); past it 503, or reading and writing pause */
     size_t request_line_limit, field_limit, head_limit; /* bytes (8 KiB, 8 KiB, 16 KiB) */
     int field_count_limit;                              /* (100) */
     size_t chunk_line_limit;                            /* a chunk's size with its extensions, bytes (256) */
@@ -161,7 +162,7 @@ typedef struct weft_app_options {
     int discard_limit;       /* bytes that are passed over of a body nobody reads, or after a last reply (256 KiB) */
     int keep_alive_requests; /* requests on a connection: up to a tenth less, by chance, so that not all end at once (no limit)
                               */
-    size_t output_high;      /* unsent bytes of a connection, past which who writes waits (64 KiB) */
+    size_t output_high;      /* unsent bytes of a connection, past which who writes waits until a quarter is left (64 KiB) */
     size_t read_ahead;       /* unread bytes of a connection, past which reading pauses (16 KiB) */
     /* Networks, separated by commas ("10.0.0.0/8,::1,unix"), of balancers that begin each connection with a PROXY header (1 or
      * 2). Then connections from elsewhere, and those without a header, are reset. Copied. Default: no headers. */

@@ -62,7 +62,7 @@ weft_shared *weft_shared_new(size_t size)
     CHECK(size > 0);
     weft_shared *buf = size <= SIZE_MAX - sizeof *buf ? weft_mem_alloc(sizeof *buf + size) : NULL;
     if (buf)
-        *buf = (weft_shared){ .magic = SHARED_MAGIC, .refs = 1, .size = size };
+        *buf = (weft_shared){ .magic = SHARED_MAGIC, .refs = 1, .count = 1, .size = size };
     return buf;
 }
 
@@ -110,7 +110,7 @@ static void drop_ref(weft_outbox *o, struct weft_outbox_ref *before)
 {
     weft_shared *buf = unlink_ref(o, before);
     o->size -= buf->size;
-    o->count--;
+    o->count -= buf->count;
     weft_shared_unref(buf);
 }
 
@@ -154,7 +154,7 @@ static void on_returned(weft_transport_loan *lent)
     if (o) {
         o->loan = NULL;
         o->size -= lent->part.iov_len;
-        o->count--;
+        o->count -= loan->buf->count;
     }
     weft_shared_unref(loan->buf);
     weft_slab_give(&loan->all->loans, loan);
@@ -194,7 +194,7 @@ static void take(weft_outbox *o, size_t size)
     while (o->first && size >= o->first->buf->size - o->sent) {
         size -= o->first->buf->size - o->sent;
         forget_first(o);
-        o->count--;
+        o->count -= o->first->buf->count;
         weft_shared_unref(unlink_ref(o, NULL));
     }
     o->sent += size;
@@ -311,10 +311,11 @@ void weft_outbox_close(weft_outbox *o)
 
 /* ---- putting in ---- */
 
-static bool has_room(const weft_outbox *o, size_t size)
+static bool has_room(const weft_outbox *o, uint32_t count, size_t size)
 {
     const weft_outbox_rules *rules = o->rules;
-    return o->count == 0 || (o->count < rules->count_most && o->size < rules->size_most && size <= rules->size_most - o->size);
+    return o->count == 0 ||
+           (o->count + count <= rules->count_most && o->size < rules->size_most && size <= rules->size_most - o->size);
 }
 
 /* Behind `before`; NULL for the front. */
@@ -330,7 +331,7 @@ static int put(weft_outbox *o, weft_shared *buf, struct weft_outbox_ref *before)
     if (o->last == before)
         o->last = ref;
     o->size += buf->size;
-    o->count++;
+    o->count += buf->count;
     if (o->size >= o->rules->size_high || o->count >= o->rules->count_high)
         o->is_high = true;
     return 0;
@@ -340,7 +341,7 @@ int weft_outbox_append(weft_outbox *o, weft_shared *buf)
 {
     if (o->error)
         return o->error;
-    if (UNLIKELY(!has_room(o, buf->size)))
+    if (UNLIKELY(!has_room(o, buf->count, buf->size)))
         return -ENOBUFS;
     int rc = put(o, buf, o->last);
     if (rc == 0)
@@ -391,7 +392,7 @@ int weft_outbox_send(weft_outbox *o, const struct iovec *parts, int count)
         return fail(o, (int)sent);
     if ((size_t)sent == size)
         return 0;
-    if (!has_room(o, size - (size_t)sent))
+    if (!has_room(o, 1, size - (size_t)sent))
         return -ENOBUFS;
     weft_shared *rest = copy_of(parts, count, (size_t)sent, size - (size_t)sent);
     int rc = rest ? put(o, rest, o->last) : -ENOMEM;
