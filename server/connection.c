@@ -11,6 +11,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "server/access_log.h"
+#include "server/balance.h"
 #include "server/events.h"
 #include "server/request.h"
 #include "server/tls.h"
@@ -312,6 +313,21 @@ static void finish_and_take_next(void *arg)
     next->req = next_request(next->c);
 }
 
+static void run(struct next *next)
+{
+    weft_request_run(next->req);
+    weft_on_loop_stack(finish_and_take_next, next);
+}
+
+/* The request of a socket, which may stay for hours, lies here: 700 bytes of a page that its task needs anyway. */
+static __attribute__((noinline)) void run_here(struct next *next)
+{
+    weft_request here;
+    weft_request_move(next->req, &here);
+    next->req = &here;
+    run(next);
+}
+
 static size_t stack_class(size_t size)
 {
     return size ? size : WEFT_STACK_DEFAULT;
@@ -334,8 +350,10 @@ static int serve(void *arg)
     while (next.req && stack_class(next.req->route->stack_size) == size) {
         name_task(c->task, next.req->route);
         weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
-        weft_request_run(next.req);
-        weft_on_loop_stack(finish_and_take_next, &next);
+        if (UNLIKELY(next.req->head.wants_upgrade))
+            run_here(&next);
+        else
+            run(&next);
     }
     c->task = NULL;
     if (next.req)
@@ -575,7 +593,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_init(&c->writing);
     weft_callback_init(&c->again, serve_again);
     server->connection_count++;
-    atomic_fetch_add_explicit(&server->app->open, 1, memory_order_relaxed);
+    weft_balance_count(server, 1);
     return c;
 }
 

@@ -84,6 +84,7 @@ static const struct {
                  COUNTER(requests, "requests", "whose head was read"),
                  COUNTER(replies, "replies", "that were begun"),
                  LEVEL(buffered, "buffered", "bytes of bodies, of input and of output that are held now"),
+                 COUNTER(passed_on, "connections_passed_on", "that one worker has accepted and another serves"),
                  COUNTER(unaccepted, "accepts_failed", "for want of descriptors or memory"),
                  COUNTER(drained, "requests_drained", "that were finished while the server stopped"),
                  COUNTER(cancelled, "requests_cancelled", "that ended because the server stopped"),
@@ -106,15 +107,20 @@ void weft_counts_add(struct weft_server_counts *sum, const struct weft_server_co
         to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
+struct weft_server_counts weft_counts_of_app(weft_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    struct weft_server_counts sum = app->counts;
+    LIST_EACH (node, &app->servers)
+        weft_counts_add(&sum, &CONTAINER_OF(node, weft_server, of_app)->counts);
+    pthread_mutex_unlock(&app->lock);
+    return sum;
+}
+
 size_t weft_app_counters(const weft_app *app, weft_counter *ret_counters, size_t room)
 {
-    weft_app *locked = (weft_app *)(uintptr_t)app;
     IS_A(app, WEFT_APP_MAGIC);
-    pthread_mutex_lock(&locked->lock);
-    struct weft_server_counts sum = app->counts;
-    LIST_EACH (node, &locked->servers)
-        weft_counts_add(&sum, &CONTAINER_OF(node, weft_server, of_app)->counts);
-    pthread_mutex_unlock(&locked->lock);
+    struct weft_server_counts sum = weft_counts_of_app((weft_app *)(uintptr_t)app);
     for (size_t i = 0; i < COUNTER_COUNT && i < room; i++)
         ret_counters[i] = (weft_counter){
             .name = counters[i].name,

@@ -43,6 +43,7 @@ struct weft_request {
     weft_route_match *match; /* in the arena; of a request that may be upgraded, in its texts */
     weft_group group;        /* the request's: opened around the handler */
     bool is_open;            /* the group is */
+    bool is_moved;           /* it lies on the stack of its task */
 
     weft_bytes line;     /* the first line as it came; with an access log */
     weft_duration began; /* when the head was there; with an access log */
@@ -78,6 +79,10 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
 
 /* Finds its route. 0, 404, 405, or 503 when memory is out. */
 int weft_request_route(weft_request *req);
+
+/* Has it go on at `place`, on the stack of the task that is to run it, and gives back where it was: for one that may stay long,
+ * on a page that is resident anyway. Before it is run. */
+void weft_request_move(weft_request *req, weft_request *place);
 
 /* In a task: runs the handler, seals the reply, ends its tasks, runs the deferred calls. */
 void weft_request_run(weft_request *req);

@@ -164,6 +164,16 @@ typedef struct weft_app_options {
                               */
     size_t output_high;      /* unsent bytes of a connection, past which who writes waits until a quarter is left (64 KiB) */
     size_t read_ahead;       /* unread bytes of a connection, past which reading pauses (16 KiB) */
+    int64_t websocket_message_limit;    /* bytes of a message, decompressed: this and what follows are the defaults of weft/ws.h
+                                           (1 MiB) */
+    int websocket_fragment_limit;       /* frames of a message (1,024) */
+    int websocket_inflate_ratio;        /* past its first 64 KiB a message may inflate to so many times its size (25) */
+    int websocket_control_rate;         /* pings and pongs of a client in a second (1,000) */
+    weft_duration websocket_ping_every; /* when nothing was heard for so long (30 s) */
+    weft_duration websocket_dead_after; /* when nothing was heard for so long the client is dropped (60 s) */
+    weft_duration websocket_close_timeout; /* for the client to answer our close (5 s) */
+    size_t websocket_queue_size;           /* what rooms may queue for a socket: bytes (1 MiB), */
+    int websocket_queue_count;             /* and messages (1,000) */
     /* Networks, separated by commas ("10.0.0.0/8,::1,unix"), of balancers that begin each connection with a PROXY header (1 or
      * 2). Then connections from elsewhere, and those without a header, are reset. Copied. Default: no headers. */
     const char *proxy_protocol;
@@ -181,12 +191,12 @@ WEFT_API int weft_app_configure(weft_app *app, const weft_app_options *options);
 
 /* Serves until stopped, on the calling thread, which must have no loop. SIGTERM and SIGINT stop it (they, and SIGQUIT, are
  * blocked in this thread and all it makes from then on, and read by a thread of their own; so is SIGHUP, with an access log in
- * a file); a second one cancels what is
- * left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if something was, or < 0 when it could
- * not start (-EADDRINUSE …), after a logged line. */
+ * a file); a second one cancels what is left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if
+ * something was, or < 0 when it could not start (-EADDRINUSE …), after a logged line. */
 WEFT_API int weft_app_serve(weft_app *app);
 
-/* Begins to stop a serving app, as SIGTERM would. From any thread, while it serves; idempotent. */
+/* Begins to stop a serving app, as SIGTERM would, or cancels its start. From any thread, once its first hook has begun;
+ * idempotent. */
 WEFT_API void weft_app_stop(weft_app *app);
 
 /* Is the app stopping? Long handlers ask, and wind up. */

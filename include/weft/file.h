@@ -56,9 +56,9 @@ WEFT_API WEFT_WAITS int weft_file_load_(const char *path, size_t limit, weft_byt
 /* May wait. Makes these bytes the whole content of the file, made if it was not there: whoever reads it sees the former content
  * or the new one, never a mixture, and so does who looks after a power cut. (A new file beside it is written, synced, renamed
  * over it, and the folder is synced.) A new file has .permissions, a former one's are kept unless .permissions is given, but
- * for those to run as its owner or group (04000, 02000), and so is its group if that may be (else the group that it gets may
- * only do what all may); the owner becomes this process. A link is replaced, not followed. 0; -ENOSPC and the like, -ENOMEM,
- * the reason: then the former content stands, unless a thread had begun, which goes on. */
+ * for those to run as its owner or group (04000, 02000), and its group if that may be (else the group that it gets may only do
+ * what all may); the owner becomes this process. A link is replaced, not followed. 0; -ENOSPC and the like, -ENOMEM, the
+ * reason: then the former content stands, unless a thread had begun, which goes on. */
 #define weft_file_save(path, data, size, ...)                                                                                  \
     weft_file_save_((path), (data), (size), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ })
 WEFT_API WEFT_WAITS int weft_file_save_(const char *path, const void *data, size_t size, const weft_file_options *options);

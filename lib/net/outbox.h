@@ -45,7 +45,7 @@ typedef struct weft_shared {
 } weft_shared;
 
 /* A buffer of `size` bytes (not 0), not cleared, with one reference, the caller's; to be filled in before it is appended
- * anywhere. NULL when memory is out. */
+ * anywhere. NULL when memory is out. Small ones are kept by the loop for the next. */
 weft_shared *weft_shared_new(size_t size);
 
 static inline weft_shared *weft_shared_ref(weft_shared *buf)

@@ -125,8 +125,8 @@ struct keep {
     gid_t group;
 };
 
-/* Permissions are those asked for, else those of the file that is replaced. The owner and the group may be others now: a
- * program that runs as them is not made to run as this process's. */
+/* Permissions are those asked for, else those of the file that is replaced. Its owner and group may be others now: a program
+ * that runs as them is not made to run as this process's. */
 static struct keep find_former(const struct whole_work *w, int folder, const char *name)
 {
     struct stat st;

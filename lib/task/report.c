@@ -21,8 +21,10 @@
  */
 #include "lib/task/report.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/coro/backtrace.h"
@@ -370,4 +372,29 @@ void weft_tasks_print(FILE *out)
 {
     if (weft_here)
         weft_on_loop_stack(print_tree, &(struct request){ weft_here, out });
+}
+
+/* Standard error once more, with room for most lists; NULL when descriptors or memory are out. */
+static FILE *open_buffered(void)
+{
+    enum { ROOM = 64 * 1024 };
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (out)
+        setvbuf(out, NULL, _IOFBF, ROOM);
+    else if (fd >= 0)
+        close(fd);
+    return out;
+}
+
+void weft_tasks_tell(const char *head)
+{
+    flockfile(stderr);
+    FILE *buffered = open_buffered(), *out = buffered ? buffered : stderr;
+    if (head)
+        fprintf(out, "%s\n", head);
+    weft_tasks_print(out);
+    if (buffered)
+        fclose(buffered);
+    funlockfile(stderr);
 }

@@ -341,7 +341,7 @@ static int shuffled_seeds(void)
         }
     }
     for (int i = 0; i < KINDS; i++)
-        WEFT_CHECK((uint64_t)uses[i] > seeds / 2 && (uint64_t)closes[i] > seeds / 2);
+        WEFT_CHECK((uint64_t)uses[i] > seeds / 4 && (uint64_t)closes[i] > seeds / 4);
     WEFT_CHECK((uint64_t)told > seeds / 10);
     printf("# %llu seeds; %d calls were told of a close\n", (unsigned long long)seeds, told);
     return 0;
