@@ -92,8 +92,8 @@ WEFT_API WEFT_WAITS int weft_group_next(weft_group *g, weft_ended *ended);
 #define weft_go_copy(g, fn, value_ptr) weft_go_((g), #fn, __FILE__, __LINE__, (fn), (void *)(value_ptr), sizeof *(value_ptr))
 
 /* May wait. As weft_go, but waits for a place when .limit tasks are alive, first come first served. Returns as weft_go, or
- * the reason that cut it short. A group that ends while a task that is not of it waits here is misuse, and ends the program with
- * a message. */
+ * the reason that cut it short. A group that ends while a task that is not of it waits here is misuse, and ends the program
+ * with a message. */
 #define weft_go_wait(g, fn, arg) weft_go_wait_((g), #fn, __FILE__, __LINE__, (fn), (void *)(arg), 0)
 #define weft_go_wait_copy(g, fn, value_ptr)                                                                                    \
     weft_go_wait_((g), #fn, __FILE__, __LINE__, (fn), (void *)(value_ptr), sizeof *(value_ptr))

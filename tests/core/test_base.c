@@ -298,7 +298,7 @@ static int busy_waits_that_fail_are_given_up(void)
     weft_spin_credit credit;
     weft_spin_init(&credit, 2);
     WEFT_CHECK(count_tries(&credit, 100, true) == 100);
-    WEFT_CHECK(count_tries(&credit, 1000, false) <= 3 + 1000 / WEFT_SPIN_REST); /* the credit, then one now and then */
+    WEFT_CHECK(count_tries(&credit, 1000, false) <= 3 + 1000 / WEFT_SPIN_REST);   /* the credit, then one now and then */
     WEFT_CHECK(count_tries(&credit, 2 * WEFT_SPIN_REST, true) >= WEFT_SPIN_REST); /* one that succeeds brings others */
     weft_spin_init(&credit, 1);
     WEFT_CHECK(count_tries(&credit, 1000, true) == 0);
