@@ -163,7 +163,9 @@ static int check_budget(weft_request *req, size_t size)
 
 static int reply(weft_request *req, int status, weft_bytes type, const void *data, size_t size)
 {
-    if (UNLIKELY(size > WEFT_OUTPUT_COPY_MAX) && req->reply == WEFT_REPLY_NONE && req->head.method_id != WEFT_HTTP_HEAD)
+    if (req->reply != WEFT_REPLY_NONE)
+        return -EALREADY;
+    if (UNLIKELY(size > WEFT_OUTPUT_COPY_MAX) && req->head.method_id != WEFT_HTTP_HEAD)
         WEFT_TRY(check_budget(req, size));
     if (UNLIKELY(req->head.has_body))
         weft_request_foresee_close(req);

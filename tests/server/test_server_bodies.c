@@ -151,6 +151,37 @@ static int a_body_that_stops_is_refused_for_good(void)
     return 0;
 }
 
+/* A second reply is refused, and does nothing to the connection: the body is still being read. */
+static int reply_twice(weft_request *req)
+{
+    int64_t size;
+    WEFT_TRY(weft_reply_stream(req, 200, NULL, 5));
+    seen.rc = weft_reply_bytes(req, 200, NULL, "again", 5);
+    while ((size = weft_body_read(req, seen.bytes, sizeof seen.bytes)) > 0)
+        WEFT_TRY(weft_write(req, seen.bytes, (size_t)size));
+    return (int)size;
+}
+
+static void add_reply_twice(weft_app *app)
+{
+    weft_post(app, "/reply-twice", reply_twice);
+}
+
+static int a_second_reply_closes_nothing(void)
+{
+    weft_app *app;
+    client c;
+    weft_server *server = begin(&app, add_reply_twice, &c);
+    client_send(&c, TEXT("POST /reply-twice HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n"));
+    settle();
+    client_send(&c, TEXT("3\r\nllo\r\n0\r\n\r\n" GET("/")));
+    settle();
+    WEFT_CHECK(seen.rc == -EALREADY && !c.has_ended);
+    CHECK_GOT(&c, STATUS("200 OK") LENGTH(5) "\r\nhello" FRONT);
+    finish(app, server, &c);
+    return 0;
+}
+
 /* ---- the client has gone ---- */
 
 /* Reads on although the client has gone, with a part of what had come still unread: that has gone too. */
@@ -335,8 +366,9 @@ static int bytes_and_a_reason_in_one_turn(void)
 }
 
 static const weft_test tests[] = {
-    TEST(bodies_with_a_reason_before),      TEST(a_refusal_is_said_again), TEST(a_body_that_stops_is_refused_for_good),
-    TEST(bodies_of_a_client_that_has_gone), TEST(gone_is_said_again),      TEST(bytes_and_a_reason_in_one_turn),
+    TEST(bodies_with_a_reason_before),    TEST(a_refusal_is_said_again),          TEST(a_body_that_stops_is_refused_for_good),
+    TEST(a_second_reply_closes_nothing),  TEST(bodies_of_a_client_that_has_gone), TEST(gone_is_said_again),
+    TEST(bytes_and_a_reason_in_one_turn),
 };
 
 int main(int argc, char **argv)
