@@ -4,15 +4,16 @@
  * The load of a broadcast: many members of one room, one of which speaks; the time until the last has heard it, and what the
  * server's processor time is for each delivery.
  *
- *     broadcast_load PORT PID MEMBERS SIZE BURST ROUNDS [HTTP-PATH]
+ *     broadcast_load PORT PID MEMBERS SIZE BURST ROUNDS [HTTP-PATH | --tls]
  *
  * A round is a burst of BURST messages of SIZE bytes in one write, and ends when every member has received all of it; the next
- * one follows at once. With an HTTP-PATH a
- * second thread asks for that all the while, a request at a time. Prints
+ * one follows at once. With an HTTP-PATH a second thread asks for that all the while, a request at a time. With --tls the
+ * members come by TLS, and check no certificate. Prints
  *
  *     CPU-us-per-delivery  p50-ms p99-ms (to the last member)  http-p50-ms http-p99-ms http-count
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -24,6 +25,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "bench/measure.h"
 
 enum { FDS_MAX = 65536, HTTP_MOST = 100000, WARM_UP = 3, SECONDS_MOST = 8, PING_SIZE = 2 };
@@ -34,6 +37,16 @@ static atomic_bool is_over;
 static double http_times[HTTP_MOST];
 static size_t http_count;
 static const char *http_path;
+static SSL_CTX *tls; /* NULL without --tls */
+static SSL *sessions[FDS_MAX];
+
+/* Nanoseconds; what is waited for counts, unlike in measure_now. */
+static double wall_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
 
 static void fail(const char *what)
 {
@@ -60,10 +73,23 @@ static int dial(int n)
     return fd;
 }
 
+static void shake_hands(int fd)
+{
+    SSL *session = SSL_new(tls);
+    if (!session || SSL_set_fd(session, fd) != 1 || SSL_connect(session) != 1)
+        fail("TLS handshake");
+    sessions[fd] = session;
+}
+
+static ssize_t read_some(int fd, char *data, size_t size)
+{
+    return sessions[fd] ? SSL_read(sessions[fd], data, (int)size) : read(fd, data, size);
+}
+
 static void write_all(int fd, const char *data, size_t size)
 {
     while (size > 0) {
-        ssize_t n = write(fd, data, size);
+        ssize_t n = sessions[fd] ? SSL_write(sessions[fd], data, (int)size) : write(fd, data, size);
         if (n < 0)
             fail("write");
         data += n;
@@ -81,7 +107,7 @@ static void join(int fd)
     char reply[1024];
     size_t size = 0;
     while (size < 4 || memcmp(reply + size - 4, "\r\n\r\n", 4) != 0) {
-        ssize_t got = read(fd, reply + size, sizeof reply - size);
+        ssize_t got = read_some(fd, reply + size, sizeof reply - size);
         if (got <= 0)
             fail("handshake");
         size += (size_t)got;
@@ -100,6 +126,8 @@ static int join_all(int epoll, int members)
         int count = 0;
         for (; count < AT_ONCE && done + count < members; count++) {
             fds[count] = dial(done + count);
+            if (tls)
+                shake_hands(fds[count]);
             write_all(fds[count], handshake, sizeof handshake - 1);
         }
         for (int i = 0; i < count; i++) {
@@ -110,6 +138,7 @@ static int join_all(int epoll, int members)
         speaker = done == 0 ? fds[0] : speaker;
         done += count;
     }
+    usleep(200 * 1000); /* the answer to a handshake may come a moment before the seat, on another worker */
     return speaker;
 }
 
@@ -119,28 +148,38 @@ static void *ask(void *arg)
     int size = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", http_path), fd = dial(0);
     (void)arg;
     while (!atomic_load(&is_over) && http_count < HTTP_MOST) {
-        double began = measure_now();
+        double began = wall_now();
         write_all(fd, request, (size_t)size);
         if (read(fd, reply, sizeof reply) <= 0)
             fail("http");
-        http_times[http_count++] = measure_now() - began;
+        http_times[http_count++] = wall_now() - began;
         usleep(1000);
     }
     close(fd);
     return NULL;
 }
 
-/* Nanoseconds that the process has run. */
+/* Nanoseconds that the threads of the process have run. */
 static double cpu_of(const char *pid)
 {
-    char path[64];
-    double time = 0;
-    snprintf(path, sizeof path, "/proc/%s/schedstat", pid);
-    FILE *file = fopen(path, "r");
-    if (!file || fscanf(file, "%lf", &time) != 1)
+    char path[400];
+    double all = 0, time;
+    snprintf(path, sizeof path, "/proc/%s/task", pid);
+    DIR *tasks = opendir(path);
+    if (!tasks)
         fail(path);
-    fclose(file);
-    return time;
+    for (struct dirent *task; (task = readdir(tasks));) {
+        if (task->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/proc/%s/task/%s/schedstat", pid, task->d_name);
+        FILE *file = fopen(path, "r");
+        if (file && fscanf(file, "%lf", &time) == 1)
+            all += time;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return all;
 }
 
 /* All that came, until each member has `expected` bytes. */
@@ -154,10 +193,14 @@ static void receive(int epoll, int members, size_t expected)
             fail("nothing comes");
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd;
-            ssize_t n = read(fd, buf, sizeof buf);
+            ssize_t n = read_some(fd, buf, sizeof buf);
+            if (n <= 0 && sessions[fd] && SSL_get_error(sessions[fd], (int)n) == SSL_ERROR_WANT_READ)
+                continue; /* a part of a record */
             if (n <= 0)
                 fail("a member was closed");
             received[fd] += (size_t)n;
+            while (sessions[fd] && SSL_pending(sessions[fd]) > 0 && (n = read_some(fd, buf, sizeof buf)) > 0)
+                received[fd] += (size_t)n;
             if (received[fd] == PING_SIZE || received[fd] == expected + PING_SIZE) {
                 write_all(fd, "\x8a\x80\0\0\0\0", 6); /* a ping by itself, or beside messages */
                 received[fd] -= PING_SIZE;
@@ -181,6 +224,11 @@ int main(int argc, char **argv)
     if (argc < 7)
         return 2;
     port = number(argv[1]);
+    const char *extra = argc > 7 ? argv[7] : NULL;
+    if (extra && strcmp(extra, "--tls") == 0) {
+        tls = SSL_CTX_new(TLS_client_method());
+        extra = NULL;
+    }
     int members = number(argv[3]), done = 0, burst = number(argv[5]), rounds = number(argv[6]);
     size_t size = (size_t)number(argv[4]), header = size < 126 ? 2 : 4, frame = header + 4 + size;
     char *data = calloc((size_t)burst, frame);
@@ -197,19 +245,19 @@ int main(int argc, char **argv)
     }
     int epoll = epoll_create1(EPOLL_CLOEXEC), speaker = join_all(epoll, members);
     pthread_t asker;
-    double cpu = 0, end = measure_now() + SECONDS_MOST * 1e9;
-    for (int round = -WARM_UP; round < rounds && (round < 3 || measure_now() < end); round++) {
+    double cpu = 0, end = wall_now() + SECONDS_MOST * 1e9;
+    for (int round = -WARM_UP; round < rounds && (round < 3 || wall_now() < end); round++) {
         if (round == 0) {
             cpu = cpu_of(argv[2]);
-            http_path = argc > 7 ? argv[7] : NULL;
+            http_path = extra;
             if (http_path)
                 pthread_create(&asker, NULL, ask, NULL);
         }
-        double began = measure_now();
+        double began = wall_now();
         write_all(speaker, data, (size_t)burst * frame);
         receive(epoll, members, (size_t)burst * (header + size));
         if (round >= 0)
-            times[done++] = measure_now() - began;
+            times[done++] = wall_now() - began;
     }
     rounds = done;
     cpu = cpu_of(argv[2]) - cpu;

@@ -20,6 +20,8 @@ REQUESTS = {  # argument of request_instructions: what it is
     "hello": "GET /hello/{name}",
     "pipelined": "GET /plaintext, pipelined by 16",
     "browser": "GET /plaintext, a browser's head of 600 bytes",
+    "echo": "WebSocket, 64 bytes echoed by a loop",
+    "served": "WebSocket, 64 bytes echoed by a callback",
     "stream": "the stream and the client alone (in all of these)",
 }
 OPERATIONS = {  # of bench/runtime: what it is
@@ -45,6 +47,7 @@ FEW, MANY = 1600, 9600  # multiples of 16 and of 64
 STAGES = (
     ("parse: llhttp", r"llhttp|/api\.c$|smmintrin\.h$"),
     ("parse: ours", r"lib/http/(head|target|field)|emmintrin\.h$"),
+    ("frames and messages", r"lib/(ws|crypto|codec)/|wslay"),
     ("route", r"server/(router|routes|pattern)\.c$"),
     ("handler", r"(?<![\w-])bench/"),
     ("reply", r"server/reply\.|lib/base/(format|http_status)\.c$|lib/http/date"),

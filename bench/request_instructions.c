@@ -10,13 +10,16 @@
  *     hello      GET /hello/{name}
  *     pipelined  GET /plaintext, sixteen at once
  *     browser    GET /plaintext with a browser's head of 600 bytes
+ *     echo       a WebSocket's binary message of 64 bytes, echoed by a loop in a handler
+ *     served     the same, echoed by a callback
  *     stream     a peer that sends the same bytes back without being a server: what of the others is the stream's and ours
  *
  * The client works in callbacks and sends the next requests as soon as it has all replies to the last. Each reply must be 200
- * and have the size of the first.
+ * (an echo: a binary frame) and have the size of the first.
  */
 #include <weft/app.h>
 #include <weft/queue.h>
+#include <weft/ws.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,16 +44,27 @@ static const char browser_request[] =
     "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n"
     "Cookie: session=0123456789abcdef0123456789\r\n\r\n";
 
+#define UPGRADE(path)                                                                                                          \
+    "GET " path " HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"              \
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+/* 64 bytes under the mask "mask". */
+static const char frame[] = "\x82\xc0maskabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz0123456789ab";
+static const char ok[] = "HTTP/1.1 200 OK\r\n", echoed[] = "\x82\x40";
+
 static const struct kind {
     const char *name, *request;
     int batch;
     bool has_server;
+    const char *opening, *reply; /* what is asked first, if anything; what replies begin with */
 } kinds[] = {
-    { "plain", plain_request, 1, true },
-    { "hello", hello_request, 1, true },
-    { "pipelined", plain_request, BATCH_MAX, true },
-    { "browser", browser_request, 1, true },
-    { "stream", plain_request, 1, false },
+    { "plain", plain_request, 1, true, NULL, ok },
+    { "hello", hello_request, 1, true, NULL, ok },
+    { "pipelined", plain_request, BATCH_MAX, true, NULL, ok },
+    { "browser", browser_request, 1, true, NULL, ok },
+    { "echo", frame, 1, true, UPGRADE("/echo"), echoed },
+    { "served", frame, 1, true, UPGRADE("/served"), echoed },
+    { "stream", plain_request, 1, false, NULL, ok },
 };
 
 struct client {
@@ -60,6 +74,7 @@ struct client {
     char requests[BATCH_MAX * 1024];
     size_t request_size; /* of one */
     size_t reply_size;   /* of one; 0 until the first has come */
+    bool is_opening;     /* the answer to kind->opening is awaited */
     size_t got, awaited; /* bytes of the replies to the present batch */
     long left;           /* batches to send after this one */
     weft_queue *done;    /* gets the result: 0, or an error */
@@ -92,22 +107,38 @@ static size_t whole_size(const char *data, size_t size)
     return whole == size ? whole : 0;
 }
 
+/* 101 must come whole. */
+static void take_switch(struct client *c, const char *data, size_t size)
+{
+    static const char switching[] = "HTTP/1.1 101 ";
+    c->is_opening = false;
+    if (size < sizeof switching || memcmp(data, switching, sizeof switching - 1) != 0 ||
+        memcmp(data + size - 4, "\r\n\r\n", 4) != 0)
+        finish(c, WEFT_EPROTOCOL);
+    else
+        send_batch(c, 1);
+}
+
 static void client_input(weft_transport *t, char *data, int64_t size)
 {
-    static const char ok[] = "HTTP/1.1 200 OK\r\n";
     struct client *c = CONTAINER_OF(t, struct client, transport);
     if (size <= 0) {
         finish(c, size ? (int)size : -ECONNRESET);
         return;
     }
-    if (c->got == 0 && ((size_t)size < sizeof ok || memcmp(data, ok, sizeof ok - 1) != 0)) {
+    if (c->is_opening) {
+        take_switch(c, data, (size_t)size);
+        return;
+    }
+    size_t begin_size = strlen(c->kind->reply);
+    if (c->got == 0 && ((size_t)size < begin_size || memcmp(data, c->kind->reply, begin_size) != 0)) {
         fprintf(stderr, "unexpected reply: %.*s\n", (int)size, data);
         finish(c, WEFT_EPROTOCOL);
         return;
     }
     c->got += (size_t)size;
     if (c->reply_size == 0)
-        c->awaited = c->reply_size = whole_size(data, (size_t)size);
+        c->awaited = c->reply_size = c->kind->opening ? (size_t)size : whole_size(data, (size_t)size);
     if (c->reply_size == 0 || c->got > c->awaited) {
         finish(c, WEFT_EPROTOCOL);
     } else if (c->got == c->awaited && c->left == 0) {
@@ -147,7 +178,13 @@ static int exchange(struct client *c)
 {
     int result = 0;
     WEFT_TRY(weft_transport_read_start(&c->transport));
-    send_batch(c, 1);
+    c->is_opening = c->kind->opening != NULL;
+    if (c->is_opening) {
+        struct iovec part = { (char *)(uintptr_t)c->kind->opening, strlen(c->kind->opening) };
+        WEFT_TRY(weft_transport_send(&c->transport, &part, 1));
+    } else {
+        send_batch(c, 1);
+    }
     int rc = weft_queue_get(c->done, &result);
     weft_transport_close(&c->transport, false);
     return rc < 0 ? rc : result;
@@ -173,6 +210,27 @@ static int hello(weft_request *req)
     return weft_reply_text(req, 200, "Hello, %s!", weft_param(req, "name"));
 }
 
+static int echo(weft_request *req)
+{
+    weft_ws *ws;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0)
+        WEFT_TRY(weft_ws_send(ws, &msg));
+    return rc;
+}
+
+static int on_message(weft_ws *ws, const weft_message *msg)
+{
+    return weft_ws_send(ws, msg);
+}
+
+static int served(weft_request *req)
+{
+    return weft_ws_serve(req, &(weft_ws_handlers){ .message = on_message });
+}
+
 static int with_server(struct client *c)
 {
     weft_app *app = weft_app_new();
@@ -180,6 +238,8 @@ static int with_server(struct client *c)
         return -ENOMEM;
     weft_get(app, "/plaintext", plaintext);
     weft_get(app, "/hello/{name}", hello);
+    weft_get(app, "/echo", echo);
+    weft_get(app, "/served", served);
     weft_server *server = NULL;
     int rc = weft_server_open(&server, app);
     weft_connection *connection = rc == 0 ? weft_connection_new(server) : NULL;
@@ -231,7 +291,7 @@ int main(int argc, char **argv)
     long count = 0;
     client.kind = argc == 2 ? find_kind(argv[1], &count) : NULL;
     if (!client.kind) {
-        fprintf(stderr, "usage: request_instructions plain|hello|pipelined|browser|stream=COUNT\n");
+        fprintf(stderr, "usage: request_instructions plain|hello|pipelined|browser|echo|served|stream=COUNT\n");
         return 2;
     }
     client.request_size = strlen(client.kind->request);

@@ -6,7 +6,8 @@
  *     ws_load PORT PATH echo SIZE CONNECTIONS SECONDS
  *         each connection has one message of SIZE bytes under way; prints how many came back in that time
  *     ws_load PORT PATH idle COUNT
- *         opens COUNT sockets, from 127.0.0.2 on, 2,000 from each address; prints "ready"; ends when standard input does
+ *         opens COUNT sockets, from 127.0.0.2 on, 2,000 from each address; prints "ready"; ends when standard input does.
+ *         Its limit of open files is raised as far as the system lets it
  *
  * It counts bytes, having looked at the first echo of each connection: a server that echoes wrongly is noticed there.
  */
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,6 +173,11 @@ static int run_echo(int port, const char *path, int count, double seconds)
 
 static int run_idle(int port, const char *path, int count)
 {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     for (int i = 0; i < count; i++)
         connect_from(port, path, i);
     puts("ready");

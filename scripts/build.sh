@@ -39,6 +39,12 @@ prepare_build() {
     quietly meson setup "$build_dir" "$@"
 }
 
+# How many tests run at a time: half as many again as there are processors, for those with real clients mostly wait.
+test_processes() {
+    processors=$(nproc 2>/dev/null || echo 1)
+    echo $((processors + (processors + 1) / 2))
+}
+
 # test_build DIR [arguments of meson test]: builds all of DIR (which is prepared), runs its tests, shows those that failed and
 # prints the count as the last line. TEST_LIMIT seconds (600) bound the time of all tests together.
 test_build() {
@@ -47,7 +53,8 @@ test_build() {
     quietly ninja -C "$test_dir"
     rm -f "$test_dir"/meson-logs/testlog*.json
     status=0
-    timeout --foreground --kill-after=20 "${TEST_LIMIT:-600}" meson test -C "$test_dir" --no-rebuild "$@" \
+    timeout --foreground --kill-after=20 "${TEST_LIMIT:-600}" meson test -C "$test_dir" --no-rebuild \
+        --num-processes "$(test_processes)" "$@" \
         >"$test_dir/meson-logs/run.txt" 2>&1 || status=$?
     case $status in
     124 | 137) echo "The tests did not end within ${TEST_LIMIT:-600} seconds." ;;

@@ -30,7 +30,8 @@ packages_of() {
         other_processors
         ;;
     bench)
-        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3 python3-aiohttp nginx-light nodejs
+        printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3 python3-aiohttp nginx-light nodejs \
+            node-ws libwebsockets-dev
         ;;
     *)
         echo "no package group is named $1 (build, test, bench)" >&2

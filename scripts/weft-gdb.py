@@ -124,17 +124,10 @@ class Task:
     def stacks(self):
         """(words, saved) of the stack it stands on and of those that step it, the innermost first."""
         yield '', self.value['coro']['sp']
-        generator = self.value['generator']
-        while int(generator) != 0:
-            body = body_of(generator)
-            yield 'in the generator %s, which is stepped by' % text(generator['name']), body['coro']['sp']
-            generator = body['outer']
-
-
-def body_of(generator):
-    """The rest of a generator that has a body: a type that only generator.c knows."""
-    run_body = need(gdb.lookup_static_symbol('run_body'), 'there is no debug information of generators')
-    return generator.cast(gdb.lookup_type('struct body', run_body.symtab.static_block()).pointer()).dereference()
+        nested = self.value['nested']
+        while int(nested) != 0:
+            yield 'in the generator %s, which is stepped by' % text(nested['name']), nested['coro']['sp']
+            nested = nested['outer']
 
 
 def tasks():

@@ -187,14 +187,6 @@ static int bad_option(const char *name)
     if (o.option != 0)                                                                                                         \
         s.option = o.option;
 
-void weft_app_hooks_with(weft_app *app, const weft_app_hook_options *given)
-{
-    IS_A(app, WEFT_APP_MAGIC);
-    CHECK(!app->server);
-    app->hooks = (weft_app_hook_options){ 0 };
-    memcpy(&app->hooks, given, given->struct_size < sizeof app->hooks ? given->struct_size : sizeof app->hooks);
-}
-
 int weft_app_configure(weft_app *app, const weft_app_options *given)
 {
     weft_app_options o = { 0 };

@@ -30,6 +30,8 @@ typedef struct weft_route_target {
     bool finish_when_client_leaves;
     const char *label;                   /* its name or pattern, for reports */
     const char *method, *name, *pattern; /* the name may be NULL */
+    const char *file;                    /* where it was added */
+    int line;
 } weft_route_target;
 
 #define WEFT_SETTING_(id, option, type, ...) type option;
@@ -68,6 +70,8 @@ struct weft_route_table {
 };
 
 struct weft_server;
+struct weft_seats;
+struct weft_supervisor;
 struct weft_app_tls;
 
 struct weft_app {
@@ -83,8 +87,10 @@ struct weft_app {
     size_t trusted_count;
     struct weft_app_tls *tls; /* NULL: plain HTTP only */
     weft_app_hook_options hooks;
-    atomic_size_t open; /* connections of all its servers */
-    int problem_count;  /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
+    atomic_size_t open;       /* connections of all its servers; those that wait in a mail, too (balance.h) */
+    struct weft_seats *seats; /* NULL unless it serves with several workers */
+    atomic_uint said;         /* the steps of a stop that are in the log: bits (serve.c) */
+    int problem_count;        /* of routes; the first WEFT_APP_PROBLEMS_MAX are kept */
     char problems[WEFT_APP_PROBLEMS_MAX][WEFT_APP_PROBLEM_SIZE];
 
     pthread_mutex_t lock;                     /* over what follows */
@@ -92,6 +98,7 @@ struct weft_app {
     struct weft_server_counts counts;         /* and what those that are closed have counted */
     struct weft_rooms *rooms, *default_rooms; /* all sets; the one that is made when no other is asked for */
     struct weft_server *server;               /* while it serves */
+    struct weft_supervisor *supervisor;       /* from before its hooks start until they have stopped */
     struct weft_workers *workers;             /* but the first; NULL: none. Of the first worker's loop */
     int holds;                                /* servers that use it */
     bool is_freed;                            /* weft_app_free was called: the last hold frees it */

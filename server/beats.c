@@ -3,7 +3,8 @@
 /*
  * Who looks after the others. Each server of several writes down every BEAT that its loop turns, and reads what the others have
  * written. The listening sockets of one that has not for STALE are accepted from by all others, through copies of the
- * descriptors, until it does again: so the connections in its queue are served, and only those that it had accepted wait.
+ * descriptors, until it does again: so the connections in its queue are served, and only those that it had accepted wait. What
+ * was passed on to it and lies in its mail (balance.h) is taken over with them.
  *
  * The list of the app's servers, and their doors, are read under the app's lock, which a server takes to close its doors.
  */
@@ -12,6 +13,7 @@
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "server/balance.h"
 #include "server/workers.h"
 
 static const weft_duration BEAT = 200 * WEFT_MILLISECOND, STALE = 600 * WEFT_MILLISECOND;
@@ -20,6 +22,7 @@ static const weft_duration BEAT = 200 * WEFT_MILLISECOND, STALE = 600 * WEFT_MIL
 struct adopted {
     weft_list link;
     const weft_server *of;
+    size_t worker; /* that was */
     bool is_stale; /* still */
     size_t count;
     weft_listener *listeners[WEFT_LISTEN_MAX];
@@ -35,24 +38,6 @@ static struct adopted *find(weft_server *server, const weft_server *of)
     return NULL;
 }
 
-/* Under the lock. When memory or descriptors are out the next beat tries again. */
-static struct adopted *adopt(weft_server *server, const weft_server *of)
-{
-    struct adopted *a = weft_mem_calloc(1, sizeof *a);
-    if (!a)
-        return NULL;
-    a->of = of;
-    for (size_t i = 0; i < of->door_count; i++)
-        if (weft_listener_copy(&a->listeners[a->count], server->loop, of->doors[i].listener, weft_server_accepted,
-                               &server->doors[i]) == 0)
-            a->count++;
-    weft_list_append(&server->adopted, &a->link);
-    if (server->accepts_paused)
-        for (size_t i = 0; i < a->count; i++)
-            weft_listener_pause(a->listeners[i]);
-    return a;
-}
-
 static void give_back(struct adopted *a, int most)
 {
     weft_list_unlink(&a->link);
@@ -62,6 +47,37 @@ static void give_back(struct adopted *a, int most)
         weft_listener_close(a->listeners[i]);
     }
     weft_mem_free(a);
+}
+
+/* Under the lock. NULL when memory or descriptors are out: the next beat tries again. */
+static struct adopted *adopt(weft_server *server, const weft_server *of)
+{
+    struct adopted *a = weft_mem_calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    a->of = of;
+    a->worker = of->worker;
+    weft_list_append(&server->adopted, &a->link);
+    for (; a->count < of->door_count; a->count++) {
+        weft_listener **listener = &a->listeners[a->count];
+        if (weft_listener_copy(listener, server->loop, of->doors[a->count].listener, weft_server_accepted,
+                               &server->doors[a->count]) < 0) {
+            give_back(a, 0);
+            return NULL;
+        }
+        if (server->accepts_paused)
+            weft_listener_pause(*listener);
+    }
+    return a;
+}
+
+void weft_beats_each(weft_server *server, void (*fn)(weft_listener *listener))
+{
+    LIST_EACH (node, &server->adopted) {
+        struct adopted *a = CONTAINER_OF(node, struct adopted, link);
+        for (size_t i = 0; i < a->count; i++)
+            fn(a->listeners[i]);
+    }
 }
 
 static void look_after_others(weft_server *server, weft_duration now)
@@ -89,7 +105,9 @@ static void look_after_others(weft_server *server, weft_duration now)
     for (weft_list *node = server->adopted.next, *next; node != &server->adopted; node = next) {
         struct adopted *a = CONTAINER_OF(node, struct adopted, link);
         next = node->next;
-        if (!a->is_stale)
+        if (a->is_stale)
+            weft_balance_take_over(server, a->worker);
+        else
             give_back(a, 0);
     }
 }
@@ -103,10 +121,12 @@ static void set_beat(weft_server *server)
 static void on_beat(weft_timer *timer)
 {
     weft_server *server = CONTAINER_OF(timer, weft_server, beats);
-    weft_duration now = weft_clock_monotonic();
+    weft_duration now = weft_clock_monotonic(), before = atomic_load_explicit(&server->beat, memory_order_relaxed);
     atomic_store_explicit(&server->beat, now, memory_order_relaxed);
+    weft_balance_beat(server, now);
     if (server->stop_stage < WEFT_DRAINING) {
-        look_after_others(server, now);
+        if (now - before < STALE) /* else all may have been held: the process was stopped, the machine slept */
+            look_after_others(server, now);
         weft_server_resume(server); /* the connections that ended may have been another worker's */
     }
     set_beat(server);
@@ -116,7 +136,10 @@ void weft_beats_begin(weft_server *server)
 {
     if (server->app->settings.workers == 1)
         return;
-    atomic_store_explicit(&server->beat, weft_clock_monotonic(), memory_order_relaxed);
+    weft_duration now = weft_clock_monotonic();
+    atomic_store_explicit(&server->beat, now, memory_order_relaxed);
+    weft_balance_beat(server, now);
+    weft_balance_enter(server);
     weft_timer_init(&server->beats, on_beat);
     set_beat(server);
 }

@@ -130,6 +130,37 @@ bool weft_request_skip_body(weft_request *req, int64_t *ret_left)
     return rc == RUN_END && !req->body_error;
 }
 
+/* Is all that is left of a chunked body, of a size within its limit, among what is unread? Takes nothing. */
+static bool is_rest_at_hand(weft_request *req)
+{
+    const weft_input *input = &req->connection->input;
+    const char *at = input->at + req->run_left;
+    size_t left = input->size - (size_t)req->run_left;
+    weft_chunked *look = req->chunked ? weft_chunked_copy(req->chunked)
+                                      : weft_chunked_new(&req->arena, &req->connection->server->app->settings.chunked);
+    int rc = WEFT_CHUNKED_PAYLOAD;
+    while (look && rc == WEFT_CHUNKED_PAYLOAD) {
+        size_t consumed;
+        weft_bytes payload;
+        rc = weft_chunked_next(look, at, left, &consumed, &payload);
+        at += consumed;
+        left -= consumed;
+    }
+    return look && rc == WEFT_CHUNKED_END && weft_chunked_declared(look) <= limit_of(req);
+}
+
+void weft_request_foresee_close(weft_request *req)
+{
+    weft_connection *c = req->connection;
+    if (c->must_close || req->body_ended || weft_request_gone(req))
+        return;
+    int64_t left = weft_request_body_left(req);
+    bool is_unknown = req->head.is_chunked ? !is_rest_at_hand(req) : weft_request_awaits_continue(req, left);
+    if (is_unknown)
+        weft_connection_blame(c, WEFT_END_UNREAD_BODY);
+    c->must_close = is_unknown || left > c->server->app->settings.discard_limit;
+}
+
 /* ---- waiting ---- */
 
 /* Wakes who waits for the body, at once: the request may be over when this returns. */
@@ -150,6 +181,7 @@ void weft_request_on_slow_body(weft_request *req)
 {
     weft_connection *c = req->connection;
     c->must_close = true;
+    req->body_error = WEFT_EHTTP(408);
     weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
     if (req->body_wait)
         weft_wait_settle(req->body_wait, WEFT_EHTTP(408));
@@ -211,12 +243,13 @@ static int wait_for_body(weft_request *req, const char *what)
 /* The next run of payload, waited for: RUN_BYTES, RUN_END or an error. */
 static int await_run(weft_request *req, const char *what)
 {
-    if (req->head.content_length > limit_of(req)) {
-        weft_connection_end_by(req->connection, WEFT_LIMIT_BODY);
-        return weft_fail(WEFT_EHTTP(413), "a body of %lld bytes, at most %lld are taken", (long long)req->head.content_length,
-                         (long long)limit_of(req));
-    }
     int rc;
+    if (weft_request_gone(req))
+        req->run_left = 0; /* what was found in the input has gone with it */
+    if (req->head.content_length > limit_of(req) && !req->body_error) {
+        weft_connection_end_by(req->connection, WEFT_LIMIT_BODY);
+        return refuse_body(req, 413, "a body of a length that is larger than its limit");
+    }
     while ((rc = next_run(req)) == RUN_MORE) {
         rc = wait_for_body(req, what);
         if (rc < 0)
@@ -229,7 +262,7 @@ static int await_run(weft_request *req, const char *what)
 
 int64_t weft_body_read(weft_request *req, void *buf, size_t size)
 {
-    int rc = weft_wait_check("body read");
+    int rc = weft_request_wait_check(req, "body read");
     if (rc < 0)
         return rc;
     if (req->body || size == 0)
@@ -288,7 +321,7 @@ static int collect(weft_request *req)
 
 int weft_body(weft_request *req, weft_bytes *ret_body)
 {
-    int rc = weft_wait_check("body");
+    int rc = weft_request_wait_check(req, "body");
     if (rc == 0 && req->body_streamed)
         rc = -EINVAL;
     if (rc == 0)

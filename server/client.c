@@ -6,6 +6,9 @@
  * With networks to trust, every connection over a socket must come from one of them and begin with a header. One from elsewhere
  * is reset, and so is one without a header: to guess whether there is one would let anybody choose his address, which the
  * protocol's specification forbids for that reason. Nothing is answered, as the other end is no HTTP client.
+ *
+ * A header comes in clear, also before TLS: inside of it, it would be the client's own. There it is read off the transport
+ * under TLS, by events of our own, which then give the transport and what has come behind the header to TLS.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,6 +18,7 @@
 #include "lib/base/memory.h"
 #include "lib/http/proxy.h"
 #include "lib/net/network.h"
+#include "lib/net/tls.h"
 #include "server/connection.h"
 #include "server/request.h"
 
@@ -35,13 +39,15 @@ static const char *without_port(char *text)
     return text;
 }
 
-static void set_client(weft_connection *c, const char *text)
+/* False when memory is out. */
+static bool set_client(weft_connection *c, const char *text)
 {
     size_t size = strlen(text) + 1;
     weft_mem_free(c->client);
     c->client = weft_mem_alloc(size);
     if (c->client)
         memcpy(c->client, text, size);
+    return c->client;
 }
 
 static const char *peer_of(const weft_connection *c, char text[ADDRESS_ROOM])
@@ -53,7 +59,7 @@ static const char *peer_of(const weft_connection *c, char text[ADDRESS_ROOM])
 void weft_connection_note_client(weft_connection *c)
 {
     char text[ADDRESS_ROOM];
-    set_client(c, peer_of(c, text));
+    (void)set_client(c, peer_of(c, text)); /* asked for again by who needs it */
 }
 
 const char *weft_client_address(const weft_request *req)
@@ -116,26 +122,6 @@ static bool is_trusted(const weft_app *app, int fd)
 
 /* ---- the header ---- */
 
-void weft_connection_await_proxy(weft_connection *c)
-{
-    c->awaits_proxy = true;
-    weft_server_set_phase(c->server, c, WEFT_PHASE_PROXY);
-}
-
-void weft_connection_start_behind_proxy(weft_connection *c, int fd)
-{
-    bool is_welcome = is_trusted(c->server->app, fd);
-    weft_connection_start(c);
-    if (c->state == WEFT_CONNECTION_CLOSING)
-        return;
-    if (is_welcome) {
-        weft_connection_await_proxy(c);
-        return;
-    }
-    weft_connection_blame(c, WEFT_END_NO_PROXY);
-    weft_connection_close(c, true);
-}
-
 bool weft_connection_take_proxy(weft_connection *c)
 {
     weft_proxy_header header;
@@ -152,9 +138,86 @@ bool weft_connection_take_proxy(weft_connection *c)
         return false;
     }
     weft_input_consume(&c->input, (size_t)size);
-    if (header.client[0])
-        set_client(c, header.client);
+    if (header.client[0] && !set_client(c, header.client)) { /* whoever asks would be told the balancer's address */
+        weft_connection_blame(c, WEFT_END_NO_MEMORY);
+        weft_connection_close(c, true);
+        return false;
+    }
     c->awaits_proxy = false;
     weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
     return true;
+}
+
+/* ---- before TLS ---- */
+
+static void give_to_tls(weft_connection *c, weft_transport *clear)
+{
+    weft_input rest = c->input; /* the connection's own is for what TLS finds in it */
+    c->input = (weft_input){ 0 };
+    clear->events = &weft_tls_inner_events;
+    if (rest.size > 0)
+        clear->events->input(clear, rest.at, (int64_t)rest.size);
+    weft_input_free(&rest);
+}
+
+static void on_clear_input(weft_transport *clear, char *data, int64_t size)
+{
+    weft_connection *c = CONTAINER_OF(weft_tls_outer(clear), weft_connection, transport);
+    if (size <= 0) { /* TLS tells the connection */
+        clear->events = &weft_tls_inner_events;
+        clear->events->input(clear, data, size);
+        return;
+    }
+    if (c->state >= WEFT_CONNECTION_LINGER)
+        return;
+    bool is_kept = weft_input_add(&c->input, data, (size_t)size);
+    if (is_kept && weft_connection_take_proxy(c))
+        give_to_tls(c, clear);
+    else if (is_kept)
+        is_kept = weft_input_keep(&c->input); /* until more has come; when it was reset there is nothing to keep */
+    if (!is_kept) {
+        weft_connection_blame(c, WEFT_END_NO_MEMORY);
+        weft_connection_close(c, true);
+    }
+    weft_connection_weigh(c);
+}
+
+static void on_clear_drained(weft_transport *clear, int error)
+{
+    weft_tls_inner_events.drained(clear, error);
+}
+
+static void on_clear_closed(weft_transport *clear)
+{
+    weft_tls_inner_events.closed(clear);
+}
+
+static const weft_transport_events clear_events = {
+    .input = on_clear_input,
+    .drained = on_clear_drained,
+    .closed = on_clear_closed,
+};
+
+/* ---- beginning ---- */
+
+void weft_connection_await_proxy(weft_connection *c)
+{
+    c->awaits_proxy = true;
+    weft_server_set_phase(c->server, c, WEFT_PHASE_PROXY);
+    if (weft_tls_is(&c->transport))
+        weft_tls_inner(&c->transport)->events = &clear_events;
+}
+
+void weft_connection_start_behind_proxy(weft_connection *c, int fd)
+{
+    bool is_welcome = is_trusted(c->server->app, fd);
+    weft_connection_start(c);
+    if (c->state == WEFT_CONNECTION_CLOSING)
+        return;
+    if (is_welcome) {
+        weft_connection_await_proxy(c);
+        return;
+    }
+    weft_connection_blame(c, WEFT_END_NO_PROXY);
+    weft_connection_close(c, true);
 }

@@ -11,6 +11,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "server/access_log.h"
+#include "server/balance.h"
 #include "server/events.h"
 #include "server/request.h"
 #include "server/tls.h"
@@ -146,7 +147,7 @@ static void after_reply(weft_connection *c, weft_request *req)
     }
     int64_t left = 0;
     bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
-    bool wants_continue = left > 0 && req->head.expects_continue && !req->sent_continue; /* it may come, or not: who knows */
+    bool wants_continue = weft_request_awaits_continue(req, left);
     c->has_served = true;
     c->request = NULL;
     end_request(req);
@@ -312,9 +313,32 @@ static void finish_and_take_next(void *arg)
     next->req = next_request(next->c);
 }
 
+static void run(struct next *next)
+{
+    weft_request_run(next->req);
+    weft_on_loop_stack(finish_and_take_next, next);
+}
+
+/* The request of a socket, which may stay for hours, lies here: 700 bytes of a page that its task needs anyway. */
+static __attribute__((noinline)) void run_here(struct next *next)
+{
+    weft_request here;
+    weft_request_move(next->req, &here);
+    next->req = &here;
+    run(next);
+}
+
 static size_t stack_class(size_t size)
 {
     return size ? size : WEFT_STACK_DEFAULT;
+}
+
+/* For reports: which request it is at. */
+static void name_task(weft_task *t, const weft_route_target *route)
+{
+    t->label = route->label;
+    t->file = route->file;
+    t->line = route->line;
 }
 
 /* Serves the present request, and those behind it that are there and fit this stack. */
@@ -324,10 +348,12 @@ static int serve(void *arg)
     struct next next = { c, c->request };
     size_t size = stack_class(next.req->route->stack_size);
     while (next.req && stack_class(next.req->route->stack_size) == size) {
-        c->task->label = next.req->route->label;
+        name_task(c->task, next.req->route);
         weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
-        weft_request_run(next.req);
-        weft_on_loop_stack(finish_and_take_next, &next);
+        if (UNLIKELY(next.req->head.wants_upgrade))
+            run_here(&next);
+        else
+            run(&next);
     }
     c->task = NULL;
     if (next.req)
@@ -344,7 +370,8 @@ static void start_serving(weft_connection *c)
         .arg = c,
         .stack_size = req->route->stack_size,
         .name = "request",
-        .file = req->route->label,
+        .file = req->route->file,
+        .line = req->route->line,
         .enters_now = true,
     };
     if (weft_task_start(&c->server->requests, &spec, &c->task) < 0) {
@@ -448,7 +475,7 @@ static void keep_input(weft_connection *c)
     if (c->state == WEFT_CONNECTION_HEAD) {
         weft_connection_end_by(c, WEFT_LIMIT_BUFFERED);
         refuse(c, unread(c), 503, "all connections together hold too much");
-    } else if (c->transport.is_reading) {
+    } else if (c->input.size > 0 && c->transport.is_reading) { /* else it is awaited, and only output is held */
         weft_connection_meet(c, WEFT_LIMIT_BUFFERED);
         weft_transport_read_stop(&c->transport); /* it goes on when half of the read-ahead is left */
     }
@@ -504,6 +531,14 @@ static void on_drained(weft_transport *t, int error)
     }
 }
 
+static void on_eased(weft_transport *t)
+{
+    weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
+    weft_connection_weigh(c);
+    if (c->state == WEFT_CONNECTION_HANDLING && t->queued <= weft_output_low(c))
+        weft_request_on_low_water(c->request);
+}
+
 static void on_closed(weft_transport *t)
 {
     weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
@@ -511,7 +546,12 @@ static void on_closed(weft_transport *t)
     free_if_unused(c);
 }
 
-const weft_transport_events weft_connection_events = { .input = on_input, .drained = on_drained, .closed = on_closed };
+const weft_transport_events weft_connection_events = {
+    .input = on_input,
+    .drained = on_drained,
+    .eased = on_eased,
+    .closed = on_closed,
+};
 
 /* ---- upgrades ---- */
 
@@ -553,7 +593,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_init(&c->writing);
     weft_callback_init(&c->again, serve_again);
     server->connection_count++;
-    atomic_fetch_add_explicit(&server->app->open, 1, memory_order_relaxed);
+    weft_balance_count(server, 1);
     return c;
 }
 

@@ -72,7 +72,7 @@ typedef struct weft_connection {
     bool is_detached : 1;      /* an upgrade uses it */
     bool awaits_proxy : 1;     /* a PROXY header must come first */
     uint16_t requests_left;    /* of the limit, if there is one */
-    uint16_t held;             /* KiB of the loop's budget */
+    uint16_t held;             /* KiB of the loop's budget; from 32 MiB on, MiB with the highest bit */
     uint32_t discard;          /* bytes of a body that nobody read, still to come; at most discard_limit */
     weft_list all;             /* in the server's list */
     weft_list timed;           /* in the list of its phase */
@@ -163,6 +163,14 @@ void weft_connection_await_proxy(weft_connection *c);
 bool weft_connection_take_proxy(weft_connection *c);
 
 /* ---- output.c ---- */
+
+enum { WEFT_OUTPUT_COPY_MAX = 16 * 1024 }; /* a larger body is sent from where it lies */
+
+/* A writer that waits, past output_high, goes on when so few bytes are unsent. */
+static inline size_t weft_output_low(const weft_connection *c)
+{
+    return c->server->app->settings.output_high / 4;
+}
 
 /* Room for `size` bytes (at most WEFT_OUTPUT_SIZE) in the loop's output buffer, for c; never NULL. Then take it. */
 char *weft_output_room(weft_connection *c, size_t size);

@@ -109,11 +109,13 @@ static weft_shared *encode(bool is_chunked, const struct event *e, const char *t
     return buf;
 }
 
-/* ---- as a subscriber of rooms; the variant: is it chunked? ---- */
+/* ---- as a subscriber of rooms ---- */
+
+enum variant { PLAIN, CHUNKED, NOTHING /* the reply to HEAD */ };
 
 static int encode_delivery(const weft_subscriber *s, const weft_delivery *delivery, weft_shared **ret_buf)
 {
-    if (!delivery->is_text)
+    if (!delivery->is_text || s->variant == NOTHING)
         return 0;
     char id[WEFT_POSITION_SIZE];
     const weft_topic place = { .epoch = delivery->epoch };
@@ -124,7 +126,7 @@ static int encode_delivery(const weft_subscriber *s, const weft_delivery *delive
         .data = delivery->data,
         .data_size = delivery->size,
     };
-    *ret_buf = encode(s->variant != 0, &e, NULL);
+    *ret_buf = encode(s->variant == CHUNKED, &e, NULL);
     return *ret_buf ? 1 : -ENOMEM;
 }
 
@@ -136,7 +138,7 @@ static void cut(weft_subscriber *s, int code, const char *why)
     weft_connection_close(events->req->connection, true);
 }
 
-static const weft_subscriber_ops subscriber_ops = { .encode = encode_delivery, .cut = cut };
+static const weft_subscriber_ops subscriber_ops = { .joins = true, .encode = encode_delivery, .cut = cut };
 
 int weft_room_join_request(weft_request *req, const char *room, weft_member **ret_member, const weft_join_options *options)
 {
@@ -251,7 +253,7 @@ void weft_events_stop(weft_request *req)
 bool weft_events_end(weft_request *req, int rc)
 {
     struct weft_events *events = req->events;
-    bool in_order = rc >= 0 || (rc == WEFT_ECANCELED && events->has_stopped);
+    bool in_order = rc >= 0 || (events->has_stopped && (rc == WEFT_ECANCELED || rc == WEFT_ECLOSED)); /* of joining a room */
     weft_timer_clear(&events->beat);
     weft_subscriber_leave(&events->subscriber);
     if (in_order && weft_outbox_hand_over(&events->outbox) < 0)
@@ -295,15 +297,14 @@ int weft_events_begin(weft_request *req)
         return rc;
     }
     events->is_chunked = req->framing == WEFT_FRAMING_CHUNKED;
-    weft_subscriber_init(&events->subscriber, &subscriber_ops, &events->outbox, events->is_chunked);
+    enum variant variant = events->is_head ? NOTHING : events->is_chunked ? CHUNKED : PLAIN;
+    weft_subscriber_init(&events->subscriber, &subscriber_ops, &events->outbox, variant);
     req->events = events;
     weft_output_flush(c->server); /* the head goes before everything in the outbox */
     if (weft_request_gone(req))
         return WEFT_EGONE;
     weft_loop *loop = c->server->loop;
-    if (events->is_head)
-        weft_subscriber_leave(&events->subscriber);
-    else
+    if (!events->is_head)
         weft_timer_set(&loop->wheel, &events->beat, weft_tick_of(weft_clock_add(weft_loop_now(loop), BEAT)));
     if (c->server->stop_stage >= WEFT_DRAINING)
         weft_events_stop(req);

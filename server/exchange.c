@@ -92,6 +92,7 @@ weft_topic *weft_topic_get(weft_rooms *rooms, const char *name, size_t size)
     weft_list_init(&topic->in_empty);
     weft_list_init(&topic->history);
     weft_list_init(&topic->in_order);
+    weft_list_init(&topic->news);
     weft_list_init(&topic->in_due);
     weft_table_init(&topic->people, weft_random_next(&rooms->random), weft_random_next(&rooms->random));
     if (weft_table_add(&rooms->topics, &topic->node) < 0) {
@@ -213,6 +214,7 @@ int weft_topic_publish(weft_topic *topic, weft_post *post)
         *mail = (struct weft_mail){ .room = room, .post = post };
         ref(post);
         weft_list_append(&room->hub->mail, &mail->link);
+        room->hub->mail_in++;
         room->hub->mail_count++;
         room->hub->mail_size += post->size;
         weft_hub_wake(room->hub);

@@ -19,7 +19,8 @@
 #include "server/rooms.h"
 
 enum {
-    SLICE = 4096, /* deliveries in one turn: 0.2 to 0.4 ms */
+    SLICE = 4096,        /* deliveries in one turn: 0.2 to 0.4 ms */
+    ANNOUNCE_MOST = 128, /* topics whose news are told at once */
 };
 
 /* ---- waking ---- */
@@ -44,8 +45,7 @@ void weft_hub_announce(weft_hub *hub, weft_topic *topic)
 {
     topic->is_due = true;
     topic->announcer = hub;
-    topic->due = 0; /* the hub sets it, by its own clock */
-    weft_list_append(&hub->due, &topic->in_due);
+    weft_list_append(&hub->newly_due, &topic->in_due);
     weft_hub_wake(hub);
 }
 
@@ -93,23 +93,78 @@ static int encode(const weft_hub *hub, const weft_subscriber *s, const weft_post
     return rc;
 }
 
+/* What has been encoded for subscribers of its kind; NULL: nothing yet. */
+static struct weft_encoded *find_encoded(struct weft_encodings *encoded, const weft_subscriber *s)
+{
+    for (size_t i = 0; i < encoded->count; i++)
+        if (encoded->all[i].ops == s->ops && encoded->all[i].variant == s->variant)
+            return &encoded->all[i];
+    return NULL;
+}
+
+/* Keeps it, which takes over the buffer; of more kinds than there is room for the last one makes room. */
+static void keep_encoded(struct weft_encodings *encoded, const weft_subscriber *s, int rc, weft_shared *buf)
+{
+    if (encoded->count == WEFT_ENCODED_MOST)
+        weft_shared_unref(encoded->all[--encoded->count].buf);
+    encoded->all[encoded->count++] = (struct weft_encoded){ .ops = s->ops, .variant = s->variant, .rc = rc, .buf = buf };
+}
+
+static void forget_encoded(struct weft_encodings *encoded)
+{
+    while (encoded->count > 0)
+        weft_shared_unref(encoded->all[--encoded->count].buf);
+}
+
 /* The buffer stays the batch's. */
 static int encode_once(weft_hub *hub, struct weft_batched *b, const weft_subscriber *s, weft_shared **ret_buf)
 {
-    struct weft_encoded *e = b->encoded;
-    for (size_t i = 0; i < b->encoded_count; i++, e++)
-        if (e->ops == s->ops && e->variant == s->variant) {
-            *ret_buf = e->buf;
-            return e->rc;
-        }
-    if (b->encoded_count == WEFT_ENCODED_MOST) /* more kinds than that at once: the last one makes room */
-        weft_shared_unref((--e)->buf);
-    else
-        b->encoded_count++;
-    *e = (struct weft_encoded){ .ops = s->ops, .variant = s->variant };
-    e->rc = encode(hub, s, b->mail->post, &e->buf);
-    *ret_buf = e->buf;
-    return e->rc;
+    const struct weft_encoded *e = find_encoded(&b->encoded, s);
+    if (e) {
+        *ret_buf = e->buf;
+        return e->rc;
+    }
+    weft_shared *buf = NULL;
+    int rc = encode(hub, s, b->mail->post, &buf);
+    if (LIKELY(rc >= 0)) /* else there may be memory for the next one: not all are to miss it */
+        keep_encoded(&b->encoded, s, rc, buf);
+    *ret_buf = buf;
+    return rc;
+}
+
+/* All of the batch in one buffer; NULL: it is too much, nothing of it is for them, or memory is out. */
+static weft_shared *join(weft_hub *hub, const weft_subscriber *s)
+{
+    weft_shared *parts[WEFT_BATCH_MOST];
+    size_t size = 0, count = 0;
+    for (size_t i = 0; i < hub->batch_count; i++) {
+        int rc = encode_once(hub, &hub->batch[i], s, &parts[count]);
+        if (rc < 0)
+            return NULL;
+        if (rc > 0)
+            size += parts[count++]->size;
+    }
+    weft_shared *all = count > 1 && size <= WEFT_JOINED_MOST ? weft_shared_new(size) : NULL;
+    if (!all)
+        return NULL;
+    char *at = all->data;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(at, parts[i]->data, parts[i]->size);
+        at += parts[i]->size;
+    }
+    all->count = (uint32_t)count;
+    return all;
+}
+
+/* The same, once; the buffer stays the batch's. NULL: the parts are to be given one by one. */
+static weft_shared *join_once(weft_hub *hub, const weft_subscriber *s)
+{
+    const struct weft_encoded *e = find_encoded(&hub->joined, s);
+    if (e)
+        return e->buf;
+    weft_shared *buf = s->ops->joins ? join(hub, s) : NULL;
+    keep_encoded(&hub->joined, s, buf != NULL, buf);
+    return buf;
 }
 
 /* ---- members that do not keep up ---- */
@@ -145,38 +200,47 @@ static void tell_dropped(weft_subscriber *s)
     weft_shared_unref(buf);
 }
 
-static int append(weft_hub *hub, weft_subscriber *s, weft_shared *buf)
+static bool drop_oldest(weft_subscriber *s)
 {
-    weft_outbox *o = s->outbox;
-    enum weft_slow slow = hub->rooms->options.slow;
-    if (slow == WEFT_SLOW_KEEP_LATEST && buf->key && o->is_blocked)
-        weft_outbox_drop_key(o, buf->key); /* replaced, and so not missed */
-    int rc = put(s, buf);
-    while (rc == -ENOBUFS && slow != WEFT_SLOW_DISCONNECT && weft_outbox_drop_oldest(o)) {
-        miss(hub, s, 1);
-        rc = put(s, buf);
-    }
-    hub->delivered += rc == 0;
-    return rc;
+    return s->ops->drop_oldest ? s->ops->drop_oldest(s) : weft_outbox_drop_oldest(s->outbox);
 }
 
-/* False: it has been cut, and may be gone. */
-static bool give_mail(weft_hub *hub, weft_member *member, struct weft_batched *b)
+static void drop_key(weft_subscriber *s, uint64_t key)
 {
-    weft_subscriber *s = member->subscriber;
-    const weft_rooms_options *options = &hub->rooms->options;
-    if (UNLIKELY(s->untold > 0) && options->tells_dropped && !weft_outbox_is_high(s->outbox))
-        tell_dropped(s);
-    weft_shared *buf = NULL;
-    int rc = encode_once(hub, b, s, &buf);
+    if (s->ops->drop_key)
+        s->ops->drop_key(s, key);
+    else if (s->outbox->is_blocked)
+        weft_outbox_drop_key(s->outbox, key);
+}
+
+/* What `encode` said, and gave: appends it, as the policy has it. 0, also when it was dropped and counted, or when the
+ * subscriber has failed, which ends it without us; -ENOBUFS or -ENOMEM: it has missed what it may not. */
+static int hand_over(weft_hub *hub, weft_subscriber *s, int rc, weft_shared *buf)
+{
+    enum weft_slow slow = hub->rooms->options.slow;
     if (rc == 0)
-        return true;
-    if (rc > 0)
-        rc = append(hub, s, buf);
-    if (rc == 0 || rc == WEFT_ECLOSED || s->outbox->error) /* what it has failed by ends it without us */
-        return true;
+        return 0;
+    if (rc > 0) {
+        if (slow == WEFT_SLOW_KEEP_LATEST && buf->key)
+            drop_key(s, buf->key); /* replaced, and so not missed */
+        rc = put(s, buf);
+        while (rc == -ENOBUFS && slow != WEFT_SLOW_DISCONNECT && drop_oldest(s)) {
+            miss(hub, s, 1);
+            rc = put(s, buf);
+        }
+        hub->delivered += rc == 0 ? buf->count : 0;
+    }
+    if (rc == 0 || rc == WEFT_ECLOSED || s->outbox->error)
+        return 0;
     miss(hub, s, 1);
-    if (options->slow != WEFT_SLOW_DISCONNECT)
+    return slow == WEFT_SLOW_DISCONNECT ? rc : 0;
+}
+
+/* What `encode` said, and gave. False: the member has been cut, and may be gone. */
+static bool give(weft_hub *hub, weft_subscriber *s, int rc, weft_shared *buf)
+{
+    const weft_rooms_options *options = &hub->rooms->options;
+    if (hand_over(hub, s, rc, buf) == 0)
         return true;
     hub->disconnected++;
     s->ops->cut(s, options->slow_code, "does not keep up with the room");
@@ -187,24 +251,31 @@ int weft_hub_give(weft_member *member, const weft_post *post)
 {
     weft_shared *buf = NULL;
     int rc = encode(member->hub, member->subscriber, post, &buf);
-    if (rc > 0) {
-        rc = put(member->subscriber, buf);
-        member->hub->delivered += rc == 0;
-    }
+    rc = hand_over(member->hub, member->subscriber, rc, buf);
     weft_shared_unref(buf);
     return rc;
 }
 
 void weft_subscriber_on_low(weft_subscriber *s)
 {
+    if (s->untold == 0)
+        return;
     LIST_EACH (link, &s->members) {
         const weft_member *member = CONTAINER_OF(link, weft_member, in_subscriber);
-        if (s->untold > 0 && member->room && member->hub->rooms->options.tells_dropped)
+        if (member->room && member->hub->rooms->options.tells_dropped) {
             tell_dropped(s);
+            return;
+        }
     }
 }
 
 /* ---- the mail ---- */
+
+/* Is it for each member that it finds in the room? */
+static bool is_for_all(const weft_post *post)
+{
+    return !post->sender && !post->to && !post->where;
+}
 
 static bool is_for(const weft_post *post, const weft_member *member)
 {
@@ -218,30 +289,66 @@ static bool is_for(const weft_post *post, const weft_member *member)
 static void begin_batch(weft_hub *hub)
 {
     weft_room *room = CONTAINER_OF(hub->at_hand.next, struct weft_mail, link)->room;
+    hub->is_joined = hub->rooms->options.slow == WEFT_SLOW_DISCONNECT; /* else they are dropped one by one */
     LIST_EACH (link, &hub->at_hand) {
         struct weft_mail *mail = CONTAINER_OF(link, struct weft_mail, link);
         if (mail->room != room || hub->batch_count == WEFT_BATCH_MOST)
             break;
         struct weft_batched *b = &hub->batch[hub->batch_count++];
         b->mail = mail;
-        b->encoded_count = 0;
+        b->encoded.count = 0;
+        hub->is_joined &= is_for_all(mail->post);
     }
+    hub->is_joined &= hub->batch_count > 1;
     hub->cursor = room->members.next;
+}
+
+/* Those that no mail names any more. */
+static void free_gone_rooms(weft_hub *hub)
+{
+    while (!weft_list_is_empty(&hub->gone_rooms)) {
+        weft_room *room = CONTAINER_OF(hub->gone_rooms.next, weft_room, in_gone);
+        if (room->gone_at > hub->mail_out)
+            return;
+        weft_list_unlink(&room->in_gone);
+        weft_mem_free(room);
+    }
 }
 
 static void end_batch(weft_hub *hub)
 {
     for (size_t i = 0; i < hub->batch_count; i++) {
         struct weft_batched *b = &hub->batch[i];
-        while (b->encoded_count > 0)
-            weft_shared_unref(b->encoded[--b->encoded_count].buf);
+        forget_encoded(&b->encoded);
         weft_list_unlink(&b->mail->link);
         hub->done_count++;
         hub->done_size += b->mail->post->size;
         weft_post_unref(b->mail->post);
     }
+    forget_encoded(&hub->joined);
+    hub->mail_out += hub->batch_count;
     hub->batch_count = 0;
     hub->cursor = NULL;
+    free_gone_rooms(hub);
+}
+
+static void give_batch(weft_hub *hub, weft_member *member)
+{
+    weft_subscriber *s = member->subscriber;
+    weft_shared *buf;
+    if (UNLIKELY(s->untold > 0) && hub->rooms->options.tells_dropped && !weft_outbox_is_high(s->outbox))
+        tell_dropped(s);
+    if (hub->is_joined && hub->batch[0].mail->post->number > member->seen && (buf = join_once(hub, s))) {
+        (void)give(hub, s, 1, buf);
+        return;
+    }
+    for (size_t i = 0; i < hub->batch_count; i++) {
+        if (!is_for(hub->batch[i].mail->post, member))
+            continue;
+        int rc = encode_once(hub, &hub->batch[i], s, &buf);
+        if (!give(hub, s, rc, buf))
+            return;
+    }
 }
 
 /* Goes on with the batch, or with the next one. False: not all of the room has it yet. */
@@ -255,14 +362,23 @@ static bool deliver_batch(weft_hub *hub, int *budget)
             return false;
         weft_member *member = CONTAINER_OF((weft_list *)(uintptr_t)hub->cursor, weft_member, in_room);
         hub->cursor = hub->cursor->next;
-        for (size_t i = 0; i < hub->batch_count; i++)
-            if (is_for(hub->batch[i].mail->post, member) && !give_mail(hub, member, &hub->batch[i]))
-                break;
+        give_batch(hub, member);
         *budget -= (int)hub->batch_count;
     }
     *budget -= (int)hub->batch_count; /* for a room that has become empty as well */
     end_batch(hub);
     return true;
+}
+
+/* With the lock held: gives topics that have news their time, by this loop's clock. */
+static void set_due(weft_hub *hub)
+{
+    weft_duration due = weft_clock_add(weft_loop_clock(hub->loop), hub->rooms->options.debounce);
+    LIST_EACH (link, &hub->newly_due)
+        CONTAINER_OF(link, weft_topic, in_due)->due = due;
+    weft_list_append_all(&hub->due, &hub->newly_due);
+    if (!weft_list_is_empty(&hub->due) && !weft_timer_is_set(&hub->announce))
+        weft_timer_set(&hub->loop->wheel, &hub->announce, weft_tick_of(CONTAINER_OF(hub->due.next, weft_topic, in_due)->due));
 }
 
 /* Under the lock: what is new, and how far we are. Is there nothing left? */
@@ -279,22 +395,9 @@ static bool exchange_mail(weft_hub *hub)
     hub->done_count = hub->done_size = 0;
     hub->delivered = hub->dropped = hub->disconnected = 0;
     weft_list_append_all(&hub->at_hand, &hub->mail);
-    LIST_EACH (link, &hub->due) {
-        weft_topic *topic = CONTAINER_OF(link, weft_topic, in_due);
-        if (topic->due == 0)
-            topic->due = weft_clock_add(weft_loop_clock(hub->loop), rooms->options.debounce);
-    }
-    if (!weft_list_is_empty(&hub->due) && !weft_timer_is_set(&hub->announce))
-        weft_timer_set(&hub->loop->wheel, &hub->announce, weft_tick_of(CONTAINER_OF(hub->due.next, weft_topic, in_due)->due));
+    set_due(hub);
     pthread_mutex_unlock(&rooms->lock);
     return weft_list_is_empty(&hub->at_hand);
-}
-
-static void free_gone_rooms(weft_hub *hub)
-{
-    weft_list *node;
-    while ((node = weft_list_shift(&hub->gone_rooms)))
-        weft_mem_free(CONTAINER_OF(node, weft_room, in_gone));
 }
 
 static void free_hub(weft_hub *hub)
@@ -310,11 +413,13 @@ static void free_hub(weft_hub *hub)
     weft_mem_free(hub);
 }
 
-static void drop_mail(weft_list *mail)
+static void drop_mail(weft_hub *hub, weft_list *mail)
 {
     weft_list *node;
-    while ((node = weft_list_shift(mail)))
+    while ((node = weft_list_shift(mail))) {
         weft_post_unref(CONTAINER_OF(node, struct weft_mail, link)->post);
+        hub->mail_out++;
+    }
 }
 
 void weft_hub_end(weft_rooms *rooms)
@@ -329,8 +434,8 @@ void weft_hub_end(weft_rooms *rooms)
         weft_loop_withdraw(hub->loop, &hub->post); /* from now on nobody posts to it: it has no members */
     pthread_mutex_unlock(&rooms->lock);
     end_batch(hub);
-    drop_mail(&hub->at_hand);
-    drop_mail(&hub->mail);
+    drop_mail(hub, &hub->at_hand);
+    drop_mail(hub, &hub->mail);
     free_gone_rooms(hub);
     free_hub(hub);
 }
@@ -349,7 +454,6 @@ static void deliver(weft_callback *callback)
         weft_callback_soon(hub->loop, &hub->deliver);
         return;
     }
-    free_gone_rooms(hub); /* what was published for them has been taken: nothing names them any more */
     if (hub->member_count > 0)
         return;
     pthread_mutex_lock(&hub->rooms->lock);
@@ -371,23 +475,31 @@ static void deliver_posted(void *arg)
 
 /* ---- presence ---- */
 
+/* What cannot be told now, because memory is out or a hub is far behind, stays news. */
+static void announce_news(weft_hub *hub, weft_topic *topic)
+{
+    if (weft_list_is_empty(&topic->news))
+        return;
+    weft_post *post = weft_presence_notice(topic);
+    if (post && weft_topic_publish(topic, post) == 0)
+        weft_presence_told(topic);
+    else
+        weft_hub_announce(hub, topic);
+    weft_post_unref(post);
+}
+
 static void announce_due(weft_timer *timer)
 {
     weft_hub *hub = CONTAINER_OF(timer, weft_hub, announce);
     weft_duration now = weft_loop_clock(hub->loop);
     pthread_mutex_lock(&hub->rooms->lock);
-    for (weft_list *link = hub->due.next, *next; link != &hub->due; link = next) {
-        weft_topic *topic = CONTAINER_OF(link, weft_topic, in_due);
-        next = link->next;
-        if (topic->due == 0 || topic->due > now)
-            continue;
-        weft_list_remove(link);
-        weft_post *post = weft_presence_notice(topic);
-        if (post)
-            (void)!weft_topic_publish(topic, post); /* who is so far behind learns of it by the next hello */
-        else if (topic->is_due)
-            weft_hub_announce(hub, topic);
-        weft_post_unref(post);
+    for (int n = 0; n < ANNOUNCE_MOST && !weft_list_is_empty(&hub->due); n++) {
+        weft_topic *topic = CONTAINER_OF(hub->due.next, weft_topic, in_due);
+        if (topic->due > now)
+            break;
+        weft_list_remove(&topic->in_due);
+        topic->is_due = false;
+        announce_news(hub, topic);
     }
     if (!weft_list_is_empty(&hub->due))
         weft_hub_wake(hub); /* sets the timer anew */
@@ -408,6 +520,7 @@ weft_hub *weft_hub_here(weft_rooms *rooms)
     weft_list_init(&hub->mail);
     weft_list_init(&hub->at_hand);
     weft_list_init(&hub->gone_rooms);
+    weft_list_init(&hub->newly_due);
     weft_list_init(&hub->due);
     weft_callback_init(&hub->deliver, deliver);
     weft_timer_init(&hub->announce, announce_due);
@@ -461,11 +574,14 @@ void weft_hub_leave(weft_member *member)
     if (is_last) {
         remove_part(room);
         weft_topic_keep_or_free(topic);
+        room->gone_at = hub->mail_in;
     }
     pthread_mutex_unlock(&hub->rooms->lock);
     hub->member_count--;
     if (!is_last)
         return;
     weft_list_append(&hub->gone_rooms, &room->in_gone);
-    weft_callback_soon(hub->loop, &hub->deliver);
+    free_gone_rooms(hub);
+    if (hub->member_count == 0)
+        weft_callback_soon(hub->loop, &hub->deliver); /* which frees it, if nobody has come by then */
 }

@@ -37,15 +37,28 @@ void weft_connection_end_by(weft_connection *c, enum weft_limit limit)
     weft_connection_meet(c, limit);
 }
 
+/* A connection that may hold gigabytes has 16 bits for how many: see weft_connection. */
+enum { IN_MIB = 0x8000 };
+
+static uint16_t held_of(size_t bytes)
+{
+    size_t kib = bytes / WEFT_KIB, mib = bytes / WEFT_MIB;
+    return (uint16_t)(kib < IN_MIB ? kib : IN_MIB | (mib < IN_MIB ? mib : IN_MIB - 1));
+}
+
+static int64_t bytes_of(uint16_t held)
+{
+    return held & IN_MIB ? (held - IN_MIB) * WEFT_MIB : held * WEFT_KIB;
+}
+
 void weft_connection_weigh(weft_connection *c)
 {
     bool is_closing = c->state == WEFT_CONNECTION_CLOSING;
-    size_t holds = is_closing ? 0 : ((c->input.store ? c->input.room : 0) + c->transport.queued) / WEFT_KIB;
-    if (LIKELY(holds == c->held))
+    uint16_t held = held_of(is_closing ? 0 : (c->input.store ? c->input.room : 0) + c->transport.queued);
+    if (LIKELY(held == c->held))
         return;
-    holds = holds < UINT16_MAX ? holds : UINT16_MAX;
-    weft_server_hold(c->server, ((int64_t)holds - c->held) * WEFT_KIB);
-    c->held = (uint16_t)holds;
+    weft_server_hold(c->server, bytes_of(held) - bytes_of(c->held));
+    c->held = held;
 }
 
 /* ---- for everybody ---- */
@@ -71,6 +84,7 @@ static const struct {
                  COUNTER(requests, "requests", "whose head was read"),
                  COUNTER(replies, "replies", "that were begun"),
                  LEVEL(buffered, "buffered", "bytes of bodies, of input and of output that are held now"),
+                 COUNTER(passed_on, "connections_passed_on", "that one worker has accepted and another serves"),
                  COUNTER(unaccepted, "accepts_failed", "for want of descriptors or memory"),
                  COUNTER(drained, "requests_drained", "that were finished while the server stopped"),
                  COUNTER(cancelled, "requests_cancelled", "that ended because the server stopped"),
@@ -93,15 +107,20 @@ void weft_counts_add(struct weft_server_counts *sum, const struct weft_server_co
         to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
+struct weft_server_counts weft_counts_of_app(weft_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    struct weft_server_counts sum = app->counts;
+    LIST_EACH (node, &app->servers)
+        weft_counts_add(&sum, &CONTAINER_OF(node, weft_server, of_app)->counts);
+    pthread_mutex_unlock(&app->lock);
+    return sum;
+}
+
 size_t weft_app_counters(const weft_app *app, weft_counter *ret_counters, size_t room)
 {
-    weft_app *locked = (weft_app *)(uintptr_t)app;
     IS_A(app, WEFT_APP_MAGIC);
-    pthread_mutex_lock(&locked->lock);
-    struct weft_server_counts sum = app->counts;
-    LIST_EACH (node, &locked->servers)
-        weft_counts_add(&sum, &CONTAINER_OF(node, weft_server, of_app)->counts);
-    pthread_mutex_unlock(&locked->lock);
+    struct weft_server_counts sum = weft_counts_of_app((weft_app *)(uintptr_t)app);
     for (size_t i = 0; i < COUNTER_COUNT && i < room; i++)
         ret_counters[i] = (weft_counter){
             .name = counters[i].name,

@@ -50,7 +50,16 @@
     ROW(PROXY_HEADER, proxy_header_limit, size_t, 4 * WEFT_KIB, 232, 64 * WEFT_KIB, "reset")                                   \
     ROW(WRITE_TIME, write_timeout, weft_duration, 30 * WEFT_SECOND, 1, INT64_MAX, "reset")                                     \
     ROW(OUTPUT, output_high, size_t, 64 * WEFT_KIB, 1, 1 << 30, "who writes waits")                                            \
-    ROW(READ_AHEAD, read_ahead, size_t, 16 * WEFT_KIB, 2, 1 << 30, "reading pauses")
+    ROW(READ_AHEAD, read_ahead, size_t, 16 * WEFT_KIB, 2, 1 << 30, "reading pauses")                                           \
+    ROW(WS_MESSAGE, websocket_message_limit, int64_t, 1 * WEFT_MIB, 1, INT64_MAX, "1009, closed")                              \
+    ROW(WS_FRAGMENTS, websocket_fragment_limit, int, 1024, 1, INT_MAX, "1009, closed")                                         \
+    ROW(WS_INFLATE, websocket_inflate_ratio, int, 25, 1, INT_MAX, "1009, closed")                                              \
+    ROW(WS_CONTROL, websocket_control_rate, int, 1000, 1, INT_MAX, "1008, closed")                                             \
+    ROW(WS_PING, websocket_ping_every, weft_duration, 30 * WEFT_SECOND, 1, INT64_MAX, "a ping")                                \
+    ROW(WS_DEAD, websocket_dead_after, weft_duration, 60 * WEFT_SECOND, 1, INT64_MAX, "reset")                                 \
+    ROW(WS_CLOSE_TIME, websocket_close_timeout, weft_duration, 5 * WEFT_SECOND, 1, INT64_MAX, "closed")                        \
+    ROW(WS_QUEUE_SIZE, websocket_queue_size, size_t, 1 * WEFT_MIB, 16 * WEFT_KIB, 1 << 30, "the room's policy")                \
+    ROW(WS_QUEUE_COUNT, websocket_queue_count, int, 1000, 8, 1 << 30, "the room's policy")
 
 #define WEFT_ENDINGS(ROW)                                                                                                      \
     ROW(OTHER, other, "for another reason")                                                                                    \
@@ -58,7 +67,7 @@
     ROW(BY_CLIENT, by_client, "the client has closed it")                                                                      \
     ROW(RESET, reset, "broken by the client or the network")                                                                   \
     ROW(LAST_REPLY, last_reply, "its last reply was sent")                                                                     \
-    ROW(MALFORMED, malformed, "a request that HTTP does not allow")                                                            \
+    ROW(MALFORMED, malformed, "a request or a frame that is not allowed")                                                      \
     ROW(UNREAD_BODY, unread_body, "a body that nobody read, and whose end is not near")                                        \
     ROW(NO_PROXY, no_proxy, "no PROXY header, or one from a network that is not trusted")                                      \
     ROW(FAILED_STREAM, failed_stream, "a streamed reply failed")                                                               \
@@ -81,6 +90,7 @@ struct weft_server_counts {
     uint64_t cancelled;  /* requests that ended because they were cancelled by the stop */
     uint64_t cut;        /* connections reset at the end of the stop */
     uint64_t websockets; /* closed by a handshake while stopping */
+    uint64_t passed_on;  /* connections that were accepted, and given to another worker */
     uint64_t unaccepted; /* times that descriptors or memory were short for a connection */
     uint64_t limits[WEFT_LIMIT_COUNT];
     uint64_t closed[WEFT_ENDING_COUNT];
@@ -98,6 +108,9 @@ static inline void weft_count(uint64_t *counter)
 
 /* Adds what `counts` has by now; they may be another thread's. */
 void weft_counts_add(struct weft_server_counts *sum, const struct weft_server_counts *counts);
+
+/* The sum over all servers of an app, those that have closed too. From any thread. */
+struct weft_server_counts weft_counts_of_app(weft_app *app);
 
 extern const char *const weft_ending_words[WEFT_ENDING_COUNT];
 

@@ -12,18 +12,20 @@
 #include "lib/base/clock.h"
 #include "server/connection.h"
 
-enum { COPY_MAX = 16 * 1024 }; /* a larger body is sent from where it lies */
-
-/* After sending: keeps track of who waits for its peer to read. */
-static void note_sent(weft_connection *c, int error)
+/* After sending: keeps track of who waits for its peer to read. `before`: what was unsent. */
+static void note_sent(weft_connection *c, int error, size_t before)
 {
     weft_server *server = c->server;
     if (error < 0) {
         c->is_broken = true;
         return;
     }
-    if (c->transport.queued == 0 || !weft_list_is_empty(&c->writing))
+    if (c->transport.queued == 0)
         return;
+    if (!weft_list_is_empty(&c->writing)) { /* what comes on top must not look as if nothing had moved */
+        c->left_then += weft_transport_unsent(&c->transport) - before;
+        return;
+    }
     c->sent = weft_loop_now(server->loop);
     c->left_then = weft_transport_unsent(&c->transport);
     weft_list_append(&server->writing, &c->writing);
@@ -32,14 +34,15 @@ static void note_sent(weft_connection *c, int error)
 
 void weft_output_watch(weft_connection *c)
 {
-    note_sent(c, 0);
+    note_sent(c, 0, weft_transport_unsent(&c->transport));
 }
 
 static void send(weft_connection *c, const struct iovec *parts, int count)
 {
     if (c->is_broken || c->state == WEFT_CONNECTION_CLOSING)
         return;
-    note_sent(c, weft_transport_send(&c->transport, parts, count));
+    size_t before = weft_transport_unsent(&c->transport);
+    note_sent(c, weft_transport_send(&c->transport, parts, count), before);
     weft_connection_weigh(c);
     if (c->is_broken) {
         weft_connection_blame(c, WEFT_END_RESET);
@@ -78,7 +81,7 @@ void weft_output_take(weft_connection *c, size_t size)
 void weft_output_write(weft_connection *c, const void *data, size_t size)
 {
     weft_server *server = c->server;
-    if (size <= COPY_MAX) {
+    if (size <= WEFT_OUTPUT_COPY_MAX) {
         if (size > 0)
             memcpy(weft_output_room(c, size), data, size);
         weft_output_take(c, size);

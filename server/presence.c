@@ -5,6 +5,15 @@
  *
  * A person is there as often as it has seats (one for each window). What members have been told is kept with each, so that a
  * notice is the difference between what is and what was told: who left and came back in between is in none.
+ *
+ *     seats  told
+ *       0     no     it is not there
+ *       1+    no     in `in_order` and in `news`: to be told to have joined
+ *       1+    yes    in `in_order`
+ *       0     yes    in `news`: to be told to have left
+ *
+ * So a join or a leave costs the same however many are present. The list that each newcomer is greeted with is of at most
+ * WEFT_PRESENT_MOST names; it is encoded when somebody comes for whom it is not right any more.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -23,50 +32,92 @@ static void make_due(weft_topic *topic)
         weft_hub_announce(topic->announcer, topic);
 }
 
-int weft_presence_join(weft_topic *topic, const char *name, weft_person **ret_person)
+static void forget_names(weft_topic *topic)
 {
-    size_t size = strlen(name);
-    weft_table_node *node = weft_table_find(&topic->people, name, size);
-    weft_person *person = node ? CONTAINER_OF(node, weft_person, node) : NULL;
-    if (!person) {
-        person = weft_mem_alloc(sizeof *person + size + 1);
-        if (!person)
-            return -ENOMEM;
-        *person = (weft_person){ .node = { .name = person->name, .name_size = size } };
-        memcpy(person->name, name, size + 1);
-        if (weft_table_add(&topic->people, &person->node) < 0) {
-            weft_mem_free(person);
-            return -ENOMEM;
-        }
-        weft_list_append(&topic->in_order, &person->in_order);
-    }
-    if (person->count++ == 0 && !person->is_told)
-        make_due(topic);
-    *ret_person = person;
-    return 0;
+    weft_mem_free(topic->names);
+    topic->names = NULL;
 }
 
 static void free_person(weft_topic *topic, weft_person *person)
 {
     weft_list_unlink(&person->in_order);
+    weft_list_unlink(&person->in_news);
     weft_table_remove(&topic->people, &person->node);
     weft_mem_free(person);
+}
+
+/* With the name of one who is not there; NULL when memory is out. */
+static weft_person *new_person(weft_topic *topic, const char *name, size_t size)
+{
+    weft_person *person = weft_mem_alloc(sizeof *person + size + 1);
+    if (!person)
+        return NULL;
+    *person = (weft_person){ .node = { .name = person->name, .name_size = size } };
+    memcpy(person->name, name, size + 1);
+    weft_list_init(&person->in_order);
+    weft_list_init(&person->in_news);
+    if (weft_table_add(&topic->people, &person->node) == 0)
+        return person;
+    weft_mem_free(person);
+    return NULL;
+}
+
+static void come(weft_topic *topic, weft_person *person)
+{
+    weft_list_append(&topic->in_order, &person->in_order);
+    if (++topic->present_count <= WEFT_PRESENT_MOST)
+        forget_names(topic);
+    if (person->is_told) {
+        weft_list_remove(&person->in_news); /* it is back before anybody was told */
+    } else {
+        weft_list_append(&topic->news, &person->in_news);
+        make_due(topic);
+    }
+}
+
+int weft_presence_join(weft_topic *topic, const char *name, weft_person **ret_person)
+{
+    size_t size = strlen(name);
+    weft_table_node *node = weft_table_find(&topic->people, name, size);
+    weft_person *person = node ? CONTAINER_OF(node, weft_person, node) : new_person(topic, name, size);
+    if (!person)
+        return -ENOMEM;
+    if (person->count++ == 0)
+        come(topic, person);
+    *ret_person = person;
+    return 0;
 }
 
 void weft_presence_leave(weft_topic *topic, weft_person *person)
 {
     if (--person->count > 0)
         return;
-    if (person->is_told)
+    weft_list_remove(&person->in_order);
+    topic->present_count--;
+    if (person->is_named)
+        forget_names(topic);
+    person->is_named = false;
+    if (person->is_told) {
+        weft_list_append(&topic->news, &person->in_news);
         make_due(topic);
-    else
+    } else {
         free_person(topic, person); /* nobody knew */
+    }
+}
+
+static void free_all(weft_topic *topic, weft_list *list, bool is_news)
+{
+    while (!weft_list_is_empty(list))
+        free_person(topic,
+                    is_news ? CONTAINER_OF(list->next, weft_person, in_news) : CONTAINER_OF(list->next, weft_person, in_order));
 }
 
 void weft_presence_free(weft_topic *topic)
 {
-    while (!weft_list_is_empty(&topic->in_order))
-        free_person(topic, CONTAINER_OF(topic->in_order.next, weft_person, in_order));
+    free_all(topic, &topic->news, true);
+    free_all(topic, &topic->in_order, false);
+    topic->present_count = 0;
+    forget_names(topic);
     weft_list_remove(&topic->in_due);
     topic->is_due = false;
 }
@@ -79,6 +130,13 @@ struct text {
     char *data;
     size_t size, room;
 };
+
+static bool make_room(struct text *t, size_t size)
+{
+    *t = (struct text){ .room = size };
+    t->data = weft_mem_alloc(size);
+    return t->data;
+}
 
 static void put(struct text *t, const char *data, size_t size)
 {
@@ -126,12 +184,13 @@ static weft_post *post_of(weft_topic *topic, struct text *t, const char *kind)
 
 /* ---- notices ---- */
 
-static size_t put_names(struct text *t, const weft_topic *topic, bool joined)
+/* Of the news; at most WEFT_PRESENT_MOST are named. How many are there? */
+static size_t put_news(struct text *t, const weft_topic *topic, bool joined)
 {
     size_t count = 0;
-    LIST_EACH (link, &topic->in_order) {
-        const weft_person *person = CONTAINER_OF(link, weft_person, in_order);
-        if ((person->count > 0) != joined || person->is_told == joined)
+    LIST_EACH (link, &topic->news) {
+        const weft_person *person = CONTAINER_OF(link, weft_person, in_news);
+        if ((person->count > 0) != joined)
             continue;
         if (count < WEFT_PRESENT_MOST)
             put_name(t, person->name, count == 0);
@@ -140,93 +199,76 @@ static size_t put_names(struct text *t, const weft_topic *topic, bool joined)
     return count;
 }
 
-static void mark_told(weft_topic *topic)
+weft_post *weft_presence_notice(weft_topic *topic)
 {
-    for (weft_list *link = topic->in_order.next, *next; link != &topic->in_order; link = next) {
-        weft_person *person = CONTAINER_OF(link, weft_person, in_order);
-        next = link->next;
+    struct text t;
+    size_t names = 0;
+    LIST_EACH (link, &topic->news)
+        if (++names == 2 * WEFT_PRESENT_MOST)
+            break;
+    if (!make_room(&t, TEXT_ROOM + names * NAME_JSON_MOST))
+        return NULL;
+    put_format(&t, "{\"presence\":{\"joined\":[");
+    size_t joined = put_news(&t, topic, true);
+    put_format(&t, "],\"left\":[");
+    size_t left = put_news(&t, topic, false);
+    put_format(&t, "],");
+    if (joined > WEFT_PRESENT_MOST)
+        put_format(&t, "\"joined_more\":%zu,", joined - WEFT_PRESENT_MOST);
+    if (left > WEFT_PRESENT_MOST)
+        put_format(&t, "\"left_more\":%zu,", left - WEFT_PRESENT_MOST);
+    put_format(&t, "\"count\":%zu}}", topic->present_count);
+    return post_of(topic, &t, "presence");
+}
+
+void weft_presence_told(weft_topic *topic)
+{
+    weft_list *node;
+    while ((node = weft_list_shift(&topic->news))) {
+        weft_person *person = CONTAINER_OF(node, weft_person, in_news);
+        weft_list_init(node);
         person->is_told = true;
         if (person->count == 0)
             free_person(topic, person);
     }
 }
 
-static bool has_news(const weft_topic *topic)
-{
-    LIST_EACH (link, &topic->in_order) {
-        const weft_person *person = CONTAINER_OF(link, weft_person, in_order);
-        if ((person->count > 0) != person->is_told)
-            return true;
-    }
-    return false;
-}
-
-static bool make_room(struct text *t, size_t names)
-{
-    *t = (struct text){ .room = TEXT_ROOM + names * NAME_JSON_MOST };
-    t->data = weft_mem_alloc(t->room);
-    return t->data;
-}
-
-static size_t at_most(size_t count)
-{
-    return count < WEFT_PRESENT_MOST ? count : WEFT_PRESENT_MOST;
-}
-
-weft_post *weft_presence_notice(weft_topic *topic)
+/* The names that a hello lists, as the inside of an array. */
+static bool encode_names(weft_topic *topic)
 {
     struct text t;
-    topic->is_due = false;
-    if (!has_news(topic))
-        return NULL;
-    if (!make_room(&t, 2 * at_most(topic->people.count))) {
-        topic->is_due = true;
-        return NULL;
+    size_t count = topic->present_count < WEFT_PRESENT_MOST ? topic->present_count : WEFT_PRESENT_MOST, put_count = 0;
+    if (topic->names)
+        return true;
+    if (!make_room(&t, count * NAME_JSON_MOST + 1))
+        return false;
+    LIST_EACH (link, &topic->in_order) {
+        weft_person *person = CONTAINER_OF(link, weft_person, in_order);
+        if (put_count == count)
+            break;
+        put_name(&t, person->name, put_count++ == 0);
+        person->is_named = true;
     }
-    put_format(&t, "{\"presence\":{\"joined\":[");
-    size_t joined = put_names(&t, topic, true);
-    put_format(&t, "],\"left\":[");
-    size_t left = put_names(&t, topic, false);
-    put_format(&t, "],");
-    if (joined > WEFT_PRESENT_MOST)
-        put_format(&t, "\"joined_more\":%zu,", joined - WEFT_PRESENT_MOST);
-    if (left > WEFT_PRESENT_MOST)
-        put_format(&t, "\"left_more\":%zu,", left - WEFT_PRESENT_MOST);
-    put_format(&t, "\"count\":%zu}}", topic->people.count - left);
-    weft_post *post = post_of(topic, &t, "presence");
-    if (post)
-        mark_told(topic);
-    else
-        topic->is_due = true;
-    return post;
-}
-
-static size_t present_count(const weft_topic *topic)
-{
-    size_t count = 0;
-    LIST_EACH (link, &topic->in_order)
-        count += CONTAINER_OF(link, weft_person, in_order)->count > 0;
-    return count;
+    topic->names_size = t.size;
+    topic->names = weft_mem_realloc(t.data, t.size + 1); /* it stays */
+    if (!topic->names)
+        topic->names = t.data;
+    return true;
 }
 
 weft_post *weft_presence_hello(weft_topic *topic, uint64_t id, uint64_t number, bool has_gap)
 {
     struct text t;
-    if (!make_room(&t, at_most(topic->people.count)))
+    bool has_names = topic->rooms->options.presence;
+    if ((has_names && !encode_names(topic)) || !make_room(&t, TEXT_ROOM + (has_names ? topic->names_size : 0)))
         return NULL;
     char position[WEFT_POSITION_SIZE];
     weft_topic_position(topic, number, position);
-    bool names = topic->rooms->options.presence;
     put_format(&t, "{\"hello\":{\"you\":%llu,\"at\":\"%s\",\"gap\":%s,\"count\":%zu", (unsigned long long)id, position,
-               has_gap ? "true" : "false", names ? present_count(topic) : topic->members);
-    if (names) {
-        size_t count = 0;
+               has_gap ? "true" : "false", has_names ? topic->present_count : topic->members);
+    if (has_names) {
         put_format(&t, ",\"present\":[");
-        LIST_EACH (link, &topic->in_order) {
-            const weft_person *person = CONTAINER_OF(link, weft_person, in_order);
-            if (person->count > 0 && count < WEFT_PRESENT_MOST)
-                put_name(&t, person->name, count++ == 0);
-        }
+        put(&t, topic->names, topic->names_size);
         put_format(&t, "]");
     }
     put_format(&t, "}}");

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/check.h"
 #include "lib/base/format.h"
 #include "lib/base/http_status.h"
 #include "lib/http/field.h"
@@ -149,8 +150,23 @@ bool weft_reply_is_type(const char *type)
     return size <= TYPE_MAX && weft_http_is_field_value(type, size);
 }
 
+/* What the client does not take at once is copied, and counts for the loop's budget. */
+static int check_budget(weft_request *req, size_t size)
+{
+    weft_server *server = req->connection->server;
+    if (!weft_server_is_full(server) && size <= server->app->settings.buffer_budget - server->counts.buffered)
+        return 0;
+    weft_connection_meet(req->connection, WEFT_LIMIT_BUFFERED);
+    return weft_fail(WEFT_EHTTP(503), "a reply of %zu bytes: all connections together may buffer %zu", size,
+                     server->app->settings.buffer_budget);
+}
+
 static int reply(weft_request *req, int status, weft_bytes type, const void *data, size_t size)
 {
+    if (UNLIKELY(size > WEFT_OUTPUT_COPY_MAX) && req->reply == WEFT_REPLY_NONE && req->head.method_id != WEFT_HTTP_HEAD)
+        WEFT_TRY(check_budget(req, size));
+    if (UNLIKELY(req->head.has_body))
+        weft_request_foresee_close(req);
     int rc = weft_reply_begin(req, status, type, WEFT_FRAMING_LENGTH, (int64_t)size);
     if (rc == 0 && size > 0 && req->head.method_id != WEFT_HTTP_HEAD) {
         req->body_sent = (int64_t)size;

@@ -80,7 +80,17 @@ void weft_request_free(weft_request *req)
     weft_events_free(req);
     weft_arena_free(&req->arena);
     weft_mem_free(req->texts);
-    weft_slab_give(&server->request_slab, req);
+    if (!req->is_moved)
+        weft_slab_give(&server->request_slab, req);
+}
+
+void weft_request_move(weft_request *req, weft_request *place)
+{
+    CHECK(!req->is_open && !req->fields.end && !req->trailers.end); /* nothing points into it */
+    *place = *req;
+    place->is_moved = true;
+    place->connection->request = place;
+    weft_slab_give(&place->connection->server->request_slab, req);
 }
 
 /* NUL-terminates the matched parts, in copies: the path itself stays whole. */

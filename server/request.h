@@ -43,6 +43,7 @@ struct weft_request {
     weft_route_match *match; /* in the arena; of a request that may be upgraded, in its texts */
     weft_group group;        /* the request's: opened around the handler */
     bool is_open;            /* the group is */
+    bool is_moved;           /* it lies on the stack of its task */
 
     weft_bytes line;     /* the first line as it came; with an access log */
     weft_duration began; /* when the head was there; with an access log */
@@ -51,6 +52,7 @@ struct weft_request {
     enum weft_reply_kind reply;
     enum weft_reply_framing framing; /* of a streamed one */
     bool stream_failed;              /* it must be cut */
+    bool is_writing;                 /* a task waits in the middle of a large piece */
     int status;
     struct weft_reply_fields fields, trailers;
     int64_t stream_left; /* of a declared length */
@@ -78,6 +80,10 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
 /* Finds its route. 0, 404, 405, or 503 when memory is out. */
 int weft_request_route(weft_request *req);
 
+/* Has it go on at `place`, on the stack of the task that is to run it, and gives back where it was: for one that may stay long,
+ * on a page that is resident anyway. Before it is run. */
+void weft_request_move(weft_request *req, weft_request *place);
+
 /* In a task: runs the handler, seals the reply, ends its tasks, runs the deferred calls. */
 void weft_request_run(weft_request *req);
 
@@ -95,11 +101,28 @@ int64_t weft_request_body_left(const weft_request *req);
  * if it is not known where the body ends: then the connection must close. */
 bool weft_request_skip_body(weft_request *req, int64_t *ret_left);
 
+/* May the request's task wait? 0, or the reason why not, which is that the client has gone rather than what came of that. */
+static inline int weft_request_wait_check(const weft_request *req, const char *what)
+{
+    int rc = weft_wait_check(what);
+    return rc == WEFT_ECANCELED && weft_request_gone(req) ? WEFT_EGONE : rc;
+}
+
+/* Does the client wait for a 100 before it sends the `left` bytes of its body, so that nobody can know whether they come? */
+static inline bool weft_request_awaits_continue(const weft_request *req, int64_t left)
+{
+    return left > 0 && req->head.expects_continue && !req->sent_continue;
+}
+
+/* A whole reply is about to be made: must the connection close because of what is left of the body? Then the reply says so. */
+void weft_request_foresee_close(weft_request *req);
+
 /* Unread bytes have come, or the peer's end. On the loop's stack; the request may be over when this returns. */
 void weft_request_on_input(weft_request *req);
 
-/* What was queued has been sent. */
+/* What was queued has been sent; or so much of it that less than the low-water mark is left. */
 void weft_request_on_drained(weft_request *req);
+void weft_request_on_low_water(weft_request *req);
 
 /* A streamed reply ends, the handler having returned rc: true if it ends well, false if it must be cut. */
 bool weft_reply_end_stream(weft_request *req, int rc);

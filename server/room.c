@@ -176,6 +176,7 @@ struct missed {
     weft_post *hello;
     weft_post **posts;
     size_t count;
+    int rc;
 };
 
 static void collect(struct missed *missed, const weft_topic *topic, uint64_t number)
@@ -189,20 +190,23 @@ static void collect(struct missed *missed, const weft_topic *topic, uint64_t num
     }
 }
 
+/* All of it, or what the policy leaves of it; or else the reason, after which it must not stay: it has been greeted as one
+ * that misses nothing. */
 static void give_missed(void *arg)
 {
     struct missed *missed = arg;
     weft_member *member = missed->member;
-    int rc = missed->hello ? weft_hub_give(member, missed->hello) : 0;
+    uint64_t dropped = member->subscriber->dropped;
+    missed->rc = missed->hello ? weft_hub_give(member, missed->hello) : 0;
     weft_post_unref(missed->hello);
     for (size_t i = 0; i < missed->count; i++) {
-        if (rc >= 0)
-            rc = weft_hub_give(member, missed->posts[i]);
-        if (rc < 0)
-            member->has_gap = true;
+        if (missed->rc == 0)
+            missed->rc = weft_hub_give(member, missed->posts[i]);
         weft_post_unref(missed->posts[i]);
     }
     weft_mem_free(missed->posts);
+    if (member->subscriber->dropped > dropped)
+        member->has_gap = true;
 }
 
 /* With the lock held: the part of the topic on this loop. */
@@ -329,15 +333,23 @@ int weft_room_join_subscriber(weft_rooms *rooms, weft_subscriber *s, const char 
     weft_list_append(&s->members, &member->in_subscriber);
     missed.member = member;
     weft_on_loop_stack(give_missed, &missed); /* to compress is deep */
+    if (missed.rc < 0) {
+        weft_room_leave(member);
+        return missed.rc;
+    }
     *ret_member = member;
     return 0;
 }
 
 void weft_room_leave(weft_member *me)
 {
+    if (!me)
+        return;
     IS_A(me, WEFT_MEMBER_MAGIC);
     if (me->room)
         weft_hub_leave(me);
+    weft_list_unlink(&me->in_subscriber);
+    free_member(me);
 }
 
 /* ---- subscribers ---- */
@@ -353,8 +365,11 @@ void weft_subscriber_leave(weft_subscriber *s)
     if (!s->ops)
         return;
     s->ops = NULL;
-    LIST_EACH (link, &s->members)
-        weft_room_leave(CONTAINER_OF(link, weft_member, in_subscriber));
+    LIST_EACH (link, &s->members) {
+        weft_member *member = CONTAINER_OF(link, weft_member, in_subscriber);
+        if (member->room)
+            weft_hub_leave(member);
+    }
 }
 
 void weft_subscriber_close(weft_subscriber *s)

@@ -105,8 +105,8 @@ int weft_room_wait_(weft_request *req, const char *room, weft_heard *ret_heard, 
         rc = weft_wait_park(&wait);
     }
     weft_subscriber_close(&p.subscriber);
-    if (rc >= 0)
-        rc = copy(req, p.got, has_gap, ret_heard);
+    if (rc >= 0) /* one may have been dropped, for want of memory, before the one that came */
+        rc = copy(req, p.got, has_gap || p.subscriber.dropped > 0, ret_heard);
     weft_shared_unref(p.got);
     return rc == WEFT_ECANCELED && weft_request_gone(req) ? WEFT_EGONE : rc;
 }

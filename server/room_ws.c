@@ -39,6 +39,39 @@ static int append(weft_subscriber *s, weft_shared *buf)
     return weft_session_append(seats_of(s)->ws, buf);
 }
 
+/* Takes one of the frames out that are held back while a task streams a message. */
+static void drop_held(struct weft_ws_extra *extra, size_t i)
+{
+    extra->held_size -= extra->held[i]->size;
+    extra->held_messages -= extra->held[i]->count;
+    weft_shared_unref(extra->held[i]);
+    extra->held_count--;
+    memmove(&extra->held[i], &extra->held[i + 1], (extra->held_count - i) * sizeof(*extra->held));
+}
+
+static bool drop_oldest(weft_subscriber *s)
+{
+    weft_ws *ws = seats_of(s)->ws;
+    if (!ws->streamer)
+        return weft_outbox_drop_oldest(&ws->outbox);
+    for (size_t i = 0; i < ws->extra->held_count; i++) /* only these make room */
+        if (ws->extra->held[i]->may_drop) {
+            drop_held(ws->extra, i);
+            return true;
+        }
+    return false;
+}
+
+static void drop_key(weft_subscriber *s, uint64_t key)
+{
+    weft_ws *ws = seats_of(s)->ws;
+    if (ws->outbox.is_blocked)
+        weft_outbox_drop_key(&ws->outbox, key);
+    for (size_t i = ws->streamer ? ws->extra->held_count : 0; i-- > 0;)
+        if (ws->extra->held[i]->key == key)
+            drop_held(ws->extra, i);
+}
+
 /* What it has not read is given up, so that the close is the next thing that it reads. */
 static void cut(weft_subscriber *s, int code, const char *why)
 {
@@ -49,7 +82,14 @@ static void cut(weft_subscriber *s, int code, const char *why)
         weft_session_drop(ws, true);
 }
 
-static const weft_subscriber_ops ops = { .encode = encode, .append = append, .cut = cut };
+static const weft_subscriber_ops ops = {
+    .joins = true,
+    .encode = encode,
+    .append = append,
+    .drop_oldest = drop_oldest,
+    .drop_key = drop_key,
+    .cut = cut,
+};
 
 static void on_down(weft_ws_hook *hook, weft_ws *ws)
 {

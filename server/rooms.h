@@ -45,6 +45,7 @@ enum {
     WEFT_MAIL_SIZE_MOST = 16 * 1024 * 1024, /* and their bytes */
     WEFT_ENCODED_MOST = 12,                 /* encodings of one post: more than there are kinds of members */
     WEFT_BATCH_MOST = 32,                   /* posts that are delivered together */
+    WEFT_JOINED_MOST = 32 * 1024,           /* bytes of a batch that goes to members as one buffer */
     WEFT_POSITION_SIZE = 40,                /* of a position as text, with its NUL */
 };
 
@@ -106,20 +107,25 @@ typedef struct weft_topic {
     uint64_t forgotten;     /* the highest number that has left the history */
     weft_list history;
     size_t history_count, history_size;
-    weft_table people; /* struct weft_person, by name; with presence */
-    weft_list in_order;
+    weft_table people;        /* struct weft_person, by name; with presence */
+    weft_list in_order, news; /* those who are present; those of whom something is to be told */
+    size_t present_count;     /* of `in_order` */
+    char *names;              /* the first of them, in JSON, for hellos; NULL: to be encoded anew */
+    size_t names_size;
     bool is_due; /* joins or leaves are to be told, by `announcer` */
     struct weft_hub *announcer;
-    weft_list in_due;  /* in the announcer's list */
+    weft_list in_due;  /* in one of the announcer's lists */
     weft_duration due; /* on its clock */
     char name[];
 } weft_topic;
 
 typedef struct weft_person {
     weft_table_node node; /* in the topic's people */
-    weft_list in_order;   /* of their coming */
-    int count;            /* members with this name */
-    bool is_told;         /* that it is present */
+    weft_list in_order;   /* of their coming, while it is present */
+    weft_list in_news;
+    int count;     /* members with this name */
+    bool is_told;  /* that it is present */
+    bool is_named; /* in the topic's `names` */
     char name[];
 } weft_person;
 
@@ -134,9 +140,10 @@ void weft_topic_position(const weft_topic *topic, uint64_t number, char text[WEF
 
 int weft_presence_join(weft_topic *topic, const char *name, weft_person **ret_person);
 void weft_presence_leave(weft_topic *topic, weft_person *person);
-/* The notice of all joins and leaves since the last one, which so are told; NULL: there are none, or memory is out (then it is
- * still due). */
+/* The notice of the news; NULL when memory is out. */
 weft_post *weft_presence_notice(weft_topic *topic);
+/* It has been published: the news are none any more. */
+void weft_presence_told(weft_topic *topic);
 /* To the member with this id, which is given what came after `number`. NULL when memory is out. */
 weft_post *weft_presence_hello(weft_topic *topic, uint64_t id, uint64_t number, bool has_gap);
 void weft_presence_free(weft_topic *topic);
@@ -155,23 +162,30 @@ typedef struct weft_hub {
     weft_callback deliver;
 
     weft_list at_hand;       /* mail that has been taken */
-    weft_list gone_rooms;    /* that left over mail may still name */
+    weft_list gone_rooms;    /* that mail may still name, in the order of their going */
+    uint64_t mail_in;        /* pieces of mail that ever came, under the lock; */
+    uint64_t mail_out;       /* and that have been delivered */
     size_t batch_count;      /* the first so many at hand are for one room, and are being delivered; 0: none is */
     const weft_list *cursor; /* the next member for the batch; the room's head when there is none */
+    bool is_joined;          /* the batch is for each member alike: it goes as one buffer where it can */
     struct weft_batched {
         struct weft_mail *mail;
-        size_t encoded_count;
-        struct weft_encoded {
-            const weft_subscriber_ops *ops;
-            unsigned variant;
-            int rc;
-            weft_shared *buf;
-        } encoded[WEFT_ENCODED_MOST];
+        struct weft_encodings {
+            size_t count;
+            struct weft_encoded {
+                const weft_subscriber_ops *ops;
+                unsigned variant;
+                int rc;
+                weft_shared *buf;
+            } all[WEFT_ENCODED_MOST];
+        } encoded;
     } batch[WEFT_BATCH_MOST];
+    struct weft_encodings joined; /* of the batch; rc 0: it cannot be put together for these */
     size_t done_count, done_size; /* of the mail, and of the figures, since the lock was last held */
     uint64_t delivered, dropped, disconnected;
 
-    weft_list due; /* topics to announce, in the order of their times; under the lock */
+    weft_list newly_due; /* topics to announce, for which the hub has still to set a time; under the lock */
+    weft_list due;       /* the others, in the order of their times */
     weft_timer announce;
 } weft_hub;
 
@@ -181,6 +195,7 @@ typedef struct weft_room {
     weft_hub *hub;
     weft_list in_topic; /* under the lock */
     weft_list in_gone;
+    uint64_t gone_at; /* the hub's mail_in then */
     weft_list members;
 } weft_room;
 
@@ -204,10 +219,11 @@ weft_hub *weft_hub_here(weft_rooms *rooms);
 /* With the lock held: mail is there, or a topic is due. */
 void weft_hub_wake(weft_hub *hub);
 
-/* One post to one member, outside the mail: of what it has missed. 0, -ENOBUFS or -ENOMEM. */
+/* One post to one member, outside the mail: of what it has missed. 0, also when it was dropped by the policy, and counted;
+ * -ENOBUFS or -ENOMEM where nothing may be dropped. */
 int weft_hub_give(weft_member *member, const weft_post *post);
 
-/* The member leaves, on its thread. */
+/* The member leaves, on its thread. The seat stays. */
 void weft_hub_leave(weft_member *member);
 
 /* The set is to be freed: frees its hub here, if that has no members and only waits for its last turn. */

@@ -246,6 +246,8 @@ static weft_route_target *new_target(const weft_routes *routes, const char *meth
         .body_limit = o.body_limit,
         .stack_size = o.stack_size,
         .finish_when_client_leaves = o.finish_when_client_leaves,
+        .file = o.file ? o.file : __FILE__,
+        .line = o.file ? o.line : __LINE__,
     };
     char *to = (char *)(target + 1);
     target->pattern = put_joined(&to, routes->prefix, "", pattern);

@@ -17,10 +17,13 @@
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
+#include "lib/task/report.h"
 #include "lib/task/supervisor.h"
 #include "lib/task/watchdog.h"
 #include "server/access_log.h"
+#include "server/balance.h"
 #include "server/connection.h"
+#include "server/hooks.h"
 #include "server/notify.h"
 #include "server/serve.h"
 #include "server/tls.h"
@@ -63,19 +66,26 @@ static void say_where(const weft_server *server)
 
 /* ---- how others reach the server ---- */
 
-struct hangup {
+/* One call of weft_app_serve. */
+struct serving {
     weft_app *app;
-    weft_access_writer *log_writer; /* of a file; or NULL */
+    weft_access_writer *log_writer; /* or NULL */
+    weft_start start;
 };
+
+static bool logs_to_file(const struct serving *s)
+{
+    return s->log_writer && strcmp(s->app->access_log, "-") != 0;
+}
 
 /* On the supervisor's thread. */
 static void on_hangup(void *context)
 {
-    const struct hangup *hangup = context;
-    if (hangup->log_writer)
-        weft_access_writer_reopen(hangup->log_writer);
-    if (hangup->app->tls)
-        weft_tls_refresh(hangup->app, true);
+    const struct serving *s = context;
+    if (logs_to_file(s))
+        weft_access_writer_reopen(s->log_writer);
+    if (s->app->tls)
+        weft_tls_refresh(s->app, true);
 }
 
 static void publish(weft_app *app, weft_server *server)
@@ -85,22 +95,29 @@ static void publish(weft_app *app, weft_server *server)
     pthread_mutex_unlock(&app->lock);
 }
 
-/* On the loop's thread, which alone publishes: needs no lock. A request that comes earlier is heard when the task first waits.
- */
+static void publish_supervisor(weft_app *app, weft_supervisor *supervisor)
+{
+    pthread_mutex_lock(&app->lock);
+    app->supervisor = supervisor;
+    pthread_mutex_unlock(&app->lock);
+}
+
+/* On the loop's thread, which alone publishes: needs no lock. */
 static void on_stop(void *context, int count)
 {
-    weft_app *app = context;
+    struct serving *s = context;
     enum weft_stop_stage stage = count == 1 ? WEFT_ANNOUNCING : WEFT_CANCELLING;
-    if (!app->server)
+    weft_start_cut(&s->start);
+    if (!s->app->server)
         return;
-    weft_server_stop(app->server, stage);
-    weft_workers_stop(app->workers, stage);
+    weft_server_stop(s->app->server, stage);
+    weft_workers_stop(s->app->workers, stage);
 }
 
 /* On the supervisor's thread. */
 static void on_list(void *context)
 {
-    weft_app *app = context;
+    weft_app *app = ((struct serving *)context)->app;
     pthread_mutex_lock(&app->lock);
     weft_workers_list(app->workers);
     pthread_mutex_unlock(&app->lock);
@@ -108,10 +125,30 @@ static void on_list(void *context)
 
 /* ---- the steps of a stop ---- */
 
+/* The first worker goes through the first ones in any case; who comes to one of these first says so, for all. */
+enum said { SAID_CANCELLING = 1, SAID_CUTTING = 2 };
+
+static bool is_first_to_say(weft_app *app, enum said step)
+{
+    return !(atomic_fetch_or(&app->said, step) & step);
+}
+
+static size_t open_in_all(const weft_app *app)
+{
+    return atomic_load_explicit(&app->open, memory_order_relaxed);
+}
+
+static void tell_tasks(const weft_server *server)
+{
+    char head[40];
+    snprintf(head, sizeof head, "worker %zu:", server->worker);
+    weft_tasks_tell(server->app->settings.workers > 1 ? head : NULL);
+}
+
 static void announce(weft_server *server)
 {
     const struct weft_settings *s = &server->app->settings;
-    weft_log(WEFT_LOG_INFO, "stopping: %zu connections; at most %.1f s in all", server->connection_count,
+    weft_log(WEFT_LOG_INFO, "stopping: %zu connections; at most %.1f s in all", open_in_all(server->app),
              seconds(s->announce) + seconds(s->drain) + seconds(s->cancel));
     weft_notify("STOPPING=1");
     if (server->stop_stage == WEFT_ANNOUNCING)
@@ -121,21 +158,23 @@ static void announce(weft_server *server)
 /* Draining begins with it, so that every reply from here on says that the connection closes. */
 static void close_door(weft_server *server)
 {
-    uint64_t before = server->counts.accepted;
+    uint64_t before = weft_counts_of_app(server->app).accepted;
     weft_workers_bar(server->app); /* all, before the first of them is closed */
     weft_server_drain(server);
     weft_duration until = weft_clock_add(weft_now(), DOOR_TIME);
     for (weft_duration now; (now = weft_now()) < until;) /* a second request to stop ends one wait only */
         weft_server_wait(server, "last connections", false, until - now);
     weft_server_close_door(server);
-    weft_log(WEFT_LOG_INFO, "the door is closed: %llu connections came in meanwhile",
-             (unsigned long long)(server->counts.accepted - before));
+    if (server->worker == 0)
+        weft_log(WEFT_LOG_INFO, "the door is closed: %llu connections came in meanwhile",
+                 (unsigned long long)(weft_counts_of_app(server->app).accepted - before));
 }
 
 static void drain(weft_server *server)
 {
     const struct weft_settings *s = &server->app->settings;
-    weft_log(WEFT_LOG_INFO, "draining: %zu connections; at most %.1f s", server->connection_count, seconds(s->drain));
+    if (server->worker == 0)
+        weft_log(WEFT_LOG_INFO, "draining: %zu connections; at most %.1f s", open_in_all(server->app), seconds(s->drain));
     if (server->stop_stage == WEFT_DRAINING)
         weft_server_wait(server, "end of the connections", true, s->drain);
 }
@@ -143,8 +182,9 @@ static void drain(weft_server *server)
 static void cut(weft_server *server)
 {
     weft_duration closing = server->app->settings.cleanup / 4; /* a turn or two, unless a task holds one: the clock goes on */
-    weft_log(WEFT_LOG_WARNING, "cutting: %zu connections are still held; the tasks:", server->connection_count);
-    weft_tasks_print(stderr);
+    if (is_first_to_say(server->app, SAID_CUTTING))
+        weft_log(WEFT_LOG_WARNING, "cutting: %zu connections are still held; the tasks:", open_in_all(server->app));
+    tell_tasks(server);
     weft_server_cut(server);
     weft_server_wait(server, "end of the connections", true, closing < WEFT_SECOND ? closing : WEFT_SECOND);
 }
@@ -154,7 +194,8 @@ static void cancel(weft_server *server)
 {
     const struct weft_settings *s = &server->app->settings;
     weft_duration first = s->cleanup < s->cancel ? s->cleanup : s->cancel;
-    weft_log(WEFT_LOG_WARNING, "cancelling: %zu connections; at most %.1f s", server->connection_count, seconds(s->cancel));
+    if (is_first_to_say(server->app, SAID_CANCELLING))
+        weft_log(WEFT_LOG_WARNING, "cancelling: %zu connections; at most %.1f s", open_in_all(server->app), seconds(s->cancel));
     weft_server_cancel(server);
     weft_server_wait(server, "end of the cancelled", true, first);
     if (server->connection_count == 0)
@@ -189,6 +230,17 @@ void weft_serve_out(weft_server *server)
     weft_tls_count(server->app);
 }
 
+void weft_serve_list_leaks(const weft_server *server)
+{
+    size_t count = 0;
+    LIST_EACH (node, &server->loop->tasks)
+        count++;
+    if (!server->app->settings.debug || count <= 1)
+        return;
+    weft_log(WEFT_LOG_WARNING, "tear-down: %zu tasks are still alive, with this one:", count);
+    tell_tasks(server);
+}
+
 static int stop(weft_server *server)
 {
     weft_workers *workers = server->app->workers;
@@ -198,20 +250,11 @@ static int stop(weft_server *server)
     weft_serve_out(server);
     struct weft_server_counts sum = { 0 };
     weft_counts_add(&sum, &server->counts);
-    weft_workers_join(workers, &sum);
-    return report(server->app, &sum, weft_now() - began);
-}
-
-/* In debug mode whatever is still alive is a leak. */
-static void list_leaks(const weft_server *server)
-{
-    size_t count = 0;
-    LIST_EACH (node, &server->loop->tasks)
-        count++;
-    if (!server->app->settings.debug || count <= 1)
-        return;
-    weft_log(WEFT_LOG_WARNING, "tear-down: %zu tasks are still alive, with this one:", count);
-    weft_tasks_print(stderr);
+    weft_workers_sum(workers, &sum);
+    int status = report(server->app, &sum, weft_now() - began);
+    weft_serve_list_leaks(server);
+    int rc = weft_workers_join(workers);
+    return rc < 0 ? rc : status;
 }
 
 weft_duration weft_serve_stall_limit(const struct weft_settings *s)
@@ -219,109 +262,131 @@ weft_duration weft_serve_stall_limit(const struct weft_settings *s)
     return s->stall_limit > 0 ? s->stall_limit : weft_is_debugging() ? WEFT_STALL_LIMIT_DEBUG : WEFT_STALL_LIMIT;
 }
 
-static int serve_logging(weft_app *app, weft_access_writer *log_writer, void *state)
+/* Until it is asked to stop. */
+static void serve_on(weft_server *server)
 {
-    const struct weft_settings *s = &app->settings;
-    weft_duration hurry = weft_clock_add(s->cancel, s->cleanup);
-    weft_supervisor *supervisor = NULL;
+    weft_app *app = server->app;
+    weft_group background;
+    weft_beats_begin(server);
+    say_where(server);
+    weft_notify("READY=1");
+    weft_group_open(&background);
+    if (app->tls && weft_go(&background, weft_tls_watch, app) < 0)
+        weft_log(WEFT_LOG_WARNING, "TLS: changed files will only be seen at SIGHUP: out of memory");
+    if (server->stop_stage == WEFT_SERVING)
+        weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
+    weft_group_cancel(&background);
+    weft_group_join(&background);
+}
+
+static int serve_with(struct serving *s, void *state)
+{
+    weft_app *app = s->app;
     weft_server *server;
-    struct hangup hangup = { app, log_writer && strcmp(app->access_log, "-") != 0 ? log_writer : NULL };
-    WEFT_TRY(weft_server_open(&server, app));
+    if (s->start.is_cut)
+        return WEFT_ECANCELED;
+    int rc = weft_balance_open(app);
+    if (rc == 0)
+        rc = weft_server_open(&server, app);
+    if (rc < 0) {
+        weft_balance_close(app);
+        return rc;
+    }
+    atomic_store(&app->said, 0);
     server->worker_state = state;
-    int rc = weft_tls_prepare(app);
-    if (rc == 0 && log_writer && !(server->access_log = weft_access_log_new(log_writer, 0, weft_here, s->access_log_format)))
+    if (s->log_writer &&
+        !(server->access_log = weft_access_log_new(s->log_writer, 0, weft_here, app->settings.access_log_format)))
         rc = -ENOMEM;
-    if (rc == 0) /* before anybody can connect: then signals are not taken by their default any more */
-        rc = weft_supervisor_start(&supervisor, weft_here,
-                                   &(struct weft_supervisor_options){
-                                       .limit = weft_clock_add(s->announce, weft_clock_add(s->drain, hurry)),
-                                       .hurry_limit = hurry,
-                                       .stall_limit = weft_serve_stall_limit(s),
-                                       .stop = on_stop,
-                                       .list = on_list,
-                                       .context = app,
-                                       .hangup = hangup.log_writer || app->tls ? on_hangup : NULL,
-                                       .hangup_context = &hangup,
-                                   });
     if (rc == 0)
         rc = open_listeners(server);
-    if (rc == 0) {
-        server->supervisor = supervisor;
+    if (rc == 0) { /* it has not waited since it looked: no request to stop has been missed */
         publish(app, server);
-        rc = weft_workers_start(server, log_writer);
+        rc = weft_workers_start(server, s->log_writer);
     }
     if (rc == 0) {
-        weft_beats_begin(server);
-        say_where(server);
-        weft_notify("READY=1");
-        weft_group background;
-        weft_group_open(&background);
-        if (app->tls && weft_go(&background, weft_tls_watch, app) < 0)
-            weft_log(WEFT_LOG_WARNING, "TLS: changed files will only be seen at SIGHUP: out of memory");
-        if (server->stop_stage == WEFT_SERVING)
-            weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
-        weft_group_cancel(&background);
-        weft_group_join(&background);
+        serve_on(server);
         rc = stop(server);
-        list_leaks(server);
     }
     publish(app, NULL);
     weft_access_log *log = server->access_log;
     weft_server_close(server); /* joins the tasks: should one never end, the supervisor ends the process */
-    if (supervisor)
-        weft_supervisor_end(supervisor);
+    weft_balance_close(app);
     weft_access_log_free(log);
     return rc;
 }
 
-static int serve(void *arg)
+static int serve_between_hooks(struct serving *s)
 {
-    weft_app *app = arg;
-    weft_access_writer *log_writer;
-    weft_log_set_level(app->settings.log_level);
-    weft_log_set_format(app->settings.log_format);
-    WEFT_TRY(weft_access_log_start(&log_writer, app, (size_t)app->settings.workers));
     void *state = NULL;
-    int rc = weft_worker_enter(app, &state);
+    WEFT_TRY(weft_hooks_start(s->app, &s->start));
+    int rc = weft_hooks_worker_start(s->app, &s->start, &state);
     if (rc == 0) {
-        rc = serve_logging(app, log_writer, state);
-        weft_worker_leave(app, state);
+        rc = serve_with(s, state);
+        weft_hooks_worker_stop(s->app, state);
     }
-    weft_access_log_stop(log_writer);
+    weft_hooks_stop(s->app);
     return rc;
 }
 
-static int serve_hooked(void *arg)
+/* From the first hook to the last it can be asked to stop, and to list its tasks, and is watched. */
+static int serve_supervised(struct serving *s)
 {
-    weft_app *app = arg;
-    int rc = app->hooks.start ? app->hooks.start(app) : 0;
-    if (rc < 0) {
-        weft_log(WEFT_LOG_ERROR, "the app's start failed: %s", weft_strerror(rc));
+    const struct weft_settings *settings = &s->app->settings;
+    weft_duration hurry = weft_clock_add(settings->cancel, settings->cleanup);
+    weft_supervisor *supervisor;
+    WEFT_TRY(weft_supervisor_start(&supervisor, weft_here,
+                                   &(struct weft_supervisor_options){
+                                       .limit = weft_clock_add(settings->announce, weft_clock_add(settings->drain, hurry)),
+                                       .hurry_limit = hurry,
+                                       .stall_limit = weft_serve_stall_limit(settings),
+                                       .stop = on_stop,
+                                       .list = on_list,
+                                       .list_head = settings->workers > 1 ? "worker 0:" : NULL,
+                                       .context = s,
+                                       .hangup = logs_to_file(s) || s->app->tls ? on_hangup : NULL,
+                                       .hangup_context = s,
+                                   }));
+    publish_supervisor(s->app, supervisor);
+    int rc = serve_between_hooks(s);
+    publish_supervisor(s->app, NULL);
+    weft_supervisor_end(supervisor);
+    if (rc != WEFT_ECANCELED || !s->start.is_cut)
         return rc;
-    }
-    rc = serve(app);
-    if (app->hooks.stop)
-        app->hooks.stop(app);
+    weft_log(WEFT_LOG_INFO, "stopped before it listened");
+    return 0;
+}
+
+static int serve(void *arg)
+{
+    struct serving s = { .app = arg };
+    weft_log_set_level(s.app->settings.log_level);
+    weft_log_set_format(s.app->settings.log_format);
+    WEFT_TRY(weft_access_log_start(&s.log_writer, s.app, (size_t)s.app->settings.workers));
+    int rc = weft_tls_prepare(s.app);
+    if (rc == 0)
+        rc = serve_supervised(&s);
+    weft_access_log_stop(s.log_writer);
     return rc;
 }
 
 int weft_app_serve(weft_app *app)
 {
     IS_A(app, WEFT_APP_MAGIC);
-    if (app->tls &&
-        app->trusted_count > 0) { /* the header comes before the handshake: inside of it, it would be the client's */
-        weft_log(WEFT_LOG_ERROR, "PROXY headers cannot be read before TLS: let the balancer end TLS, or speak no PROXY");
-        return -EINVAL;
-    }
-    return weft_loop_run(&(struct weft_loop_options){ .name = "serve", .debug = app->settings.debug, .has_supervisor = true },
-                         serve_hooked, app);
+    const struct weft_loop_options options = {
+        .name = "serve",
+        .file = __FILE__,
+        .line = __LINE__,
+        .debug = app->settings.debug,
+        .has_supervisor = true,
+    };
+    return weft_loop_run(&options, serve, app);
 }
 
 void weft_app_stop(weft_app *app)
 {
     pthread_mutex_lock(&app->lock);
-    if (app->server)
-        weft_supervisor_request_stop(app->server->supervisor);
+    if (app->supervisor)
+        weft_supervisor_request_stop(app->supervisor);
     pthread_mutex_unlock(&app->lock);
 }
 

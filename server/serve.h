@@ -10,6 +10,9 @@
  * announcement goes before it. */
 void weft_serve_out(weft_server *server);
 
+/* In debug mode: the tasks that are alive beside the one that calls are leaks, and listed. */
+void weft_serve_list_leaks(const weft_server *server);
+
 /* Who holds a worker's loop for longer is named in the log. */
 weft_duration weft_serve_stall_limit(const struct weft_settings *settings);
 

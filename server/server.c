@@ -11,6 +11,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/task/supervisor.h"
+#include "server/balance.h"
 #include "server/connection.h"
 #include "server/request.h"
 #include "server/session.h"
@@ -24,6 +25,7 @@ enum {
     LEFT_SECONDS = 1,     /* the same of an idle connection when stopping: all are to be gone 3 s after the signal */
     LEAVE_AT_MOST = 1500, /* milliseconds over which idle connections are closed, */
     LEAVE_EACH = 150,     /* or so many microseconds for each of them */
+    AGAIN_AFTER = 100,    /* milliseconds between two looks for what needs memory to end */
     ACCEPT_REST = 4096,   /* connections that the kernel has completed when the door closes */
 };
 
@@ -121,6 +123,13 @@ const char *weft_server_date(weft_server *server)
 
 /* ---- accepting ---- */
 
+static void each_listener(weft_server *server, void (*fn)(weft_listener *listener))
+{
+    for (size_t i = 0; i < server->door_count; i++)
+        fn(server->doors[i].listener);
+    weft_beats_each(server, fn);
+}
+
 static void pause_accepting(weft_server *server)
 {
     if (server->accepts_paused)
@@ -131,8 +140,7 @@ static void pause_accepting(weft_server *server)
         weft_log(WEFT_LOG_WARNING, "%zu connections are open, which is the limit: no more are accepted for now",
                  server->max_connections); /* not the count: another worker may have passed it in this instant */
     server->limit_is_said = true;
-    for (size_t i = 0; i < server->door_count; i++)
-        weft_listener_pause(server->doors[i].listener);
+    each_listener(server, weft_listener_pause);
 }
 
 static size_t open_in_all(const weft_server *server)
@@ -140,9 +148,23 @@ static size_t open_in_all(const weft_server *server)
     return atomic_load_explicit(&server->app->open, memory_order_relaxed);
 }
 
+static void pause_if_full(weft_server *server)
+{
+    if (open_in_all(server) >= server->max_connections && server->stop_stage < WEFT_DRAINING)
+        pause_accepting(server);
+}
+
 void weft_server_accepted(void *context, int fd, bool is_tcp)
 {
     const weft_door *door = context;
+    if (weft_balance_pass_on(door->server, (size_t)(door - door->server->doors), fd, is_tcp))
+        pause_if_full(door->server);
+    else
+        weft_server_take(door, fd, is_tcp);
+}
+
+void weft_server_take(const weft_door *door, int fd, bool is_tcp)
+{
     weft_server *server = door->server;
     weft_connection *c = weft_connection_new(server);
     if (!c) {
@@ -163,8 +185,7 @@ void weft_server_accepted(void *context, int fd, bool is_tcp)
         weft_connection_start_behind_proxy(c, fd);
     else
         weft_connection_start(c);
-    if (open_in_all(server) >= server->max_connections && server->stop_stage < WEFT_DRAINING)
-        pause_accepting(server);
+    pause_if_full(server);
 }
 
 void weft_server_resume(weft_server *server)
@@ -175,8 +196,7 @@ void weft_server_resume(weft_server *server)
     if (!server->accepts_paused || server->stop_stage >= WEFT_DRAINING || open >= server->max_connections)
         return;
     server->accepts_paused = false;
-    for (size_t i = 0; i < server->door_count; i++)
-        weft_listener_resume(server->doors[i].listener);
+    each_listener(server, weft_listener_resume);
 }
 
 int weft_server_listen(weft_server *server, const char *address)
@@ -278,7 +298,7 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     }
     weft_slab_give(&server->connection_slab, c);
     server->connection_count--;
-    atomic_fetch_sub_explicit(&server->app->open, 1, memory_order_relaxed);
+    weft_balance_count(server, -1);
     if (server->connection_count == 0 && server->stop_wait && server->stop_wait->until_empty)
         wake_stopper(server);
     weft_server_resume(server);
@@ -331,6 +351,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
 static void close_listeners(weft_server *server, int most)
 {
     weft_beats_end(server, most);
+    weft_balance_leave(server, most > 0);
     pthread_mutex_lock(&server->app->lock); /* another thread may ask for a port */
     size_t count = server->door_count;
     server->door_count = 0;
@@ -430,7 +451,6 @@ void weft_server_cut(weft_server *server)
     }
 }
 
-/* Upgraded connections may need tasks to end: closed first, so that these are joined with the others. */
 static void close_upgraded(weft_server *server)
 {
     weft_list all;
@@ -444,13 +464,26 @@ static void close_upgraded(weft_server *server)
     }
 }
 
+/* WebSockets without a stack need a task each to end, which is joined with the others; also one for which there is no memory
+ * yet, or whose handler has upgraded the connection just now. */
+static void join_all(weft_server *server)
+{
+    for (;;) {
+        close_upgraded(server);
+        weft_group_cancel(&server->requests);
+        weft_group_join(&server->requests);
+        if (server->served == 0)
+            return;
+        weft_group_open(&server->requests);
+        weft_server_wait(server, "memory for the ends of WebSockets", false, AGAIN_AFTER * WEFT_MILLISECOND);
+    }
+}
+
 void weft_server_close(weft_server *server)
 {
     weft_loop *loop = server->loop;
     close_listeners(server, 0);
-    close_upgraded(server);
-    weft_group_cancel(&server->requests);
-    weft_group_join(&server->requests);
+    join_all(server);
     weft_server_stop(server, WEFT_CANCELLING);
     weft_server_cut(server);
     weft_server_wait(server, "end of the connections", true, WEFT_NO_LIMIT); /* closed events come in the next turns */

@@ -16,7 +16,6 @@
 #include "server/door.h"
 
 struct weft_connection;
-struct weft_supervisor;
 
 enum {
     WEFT_OUTPUT_SIZE = 64 * 1024, /* the loop's output buffer, bytes */
@@ -57,6 +56,7 @@ typedef struct weft_server {
     weft_slab connection_slab, request_slab;
     weft_list connections;
     size_t connection_count;
+    size_t served; /* WebSockets whose last callback is still to be called */
     size_t max_connections;
     weft_list phases[WEFT_PHASES];
     weft_duration phase_limits[WEFT_PHASES];
@@ -71,7 +71,6 @@ typedef struct weft_server {
     enum weft_stop_stage stop_stage;
     struct weft_stop_wait *stop_wait; /* the root task's: settled when a stage is reached, or the last connection has gone */
     struct weft_server_counts counts;
-    struct weft_supervisor *supervisor;
     struct weft_ws_hall *hall;          /* what WebSockets share; NULL before the first */
     struct weft_access_log *access_log; /* NULL: off */
     uint64_t random;                    /* jitter */
@@ -89,6 +88,9 @@ int weft_server_listen_beside(weft_server *server, const weft_server *first);
 
 /* What a listener calls; the context is the door. */
 void weft_server_accepted(void *door, int fd, bool is_tcp);
+
+/* A connection of its own, or one that another worker has passed on, is the server's from now on. */
+void weft_server_take(const weft_door *door, int fd, bool is_tcp);
 
 /* Accepts again, if that was paused and the app's connections are fewer than its limit. */
 void weft_server_resume(weft_server *server);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * WebSockets from 101 to their end: states, what comes in, pings, and closing. session.h has the states; `set_state` is the one
- * place that changes them, `go_down` the one that tells everybody of the end, and `weft_session_pull` the one way in for bytes.
+ * WebSockets from 101 to their end: states, what comes in, and closing. session.h has the states; `set_state` is the one place
+ * that changes them, `go_down` the one that tells everybody of the end, and `weft_session_pull` the one way in for bytes.
  */
 #include "server/session.h"
 
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "lib/base/check.h"
-#include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
 #include "lib/crypto/crypto.h"
@@ -42,36 +41,6 @@ static weft_ws *session_of(weft_upgrade *u)
 static weft_loop *loop_of(const weft_ws *ws)
 {
     return ws->connection->server->loop;
-}
-
-/* ---- what all of a server share ---- */
-
-weft_ws_hall *weft_ws_hall_of(weft_server *server)
-{
-    if (server->hall)
-        return server->hall;
-    weft_ws_hall *hall = weft_mem_calloc(1, sizeof *hall);
-    if (!hall)
-        return NULL;
-    if (weft_random_bytes(&hall->random, sizeof hall->random) < 0)
-        hall->random = (uint64_t)weft_loop_now(server->loop); /* it only spreads pings */
-    weft_ws_store_init(&hall->store, &server->counts.buffered, server->app->settings.buffer_budget);
-    weft_slab_init(&hall->sessions, sizeof(weft_ws), WEFT_WS_SESSIONS_PER_CHUNK);
-    server->hall = hall;
-    return hall;
-}
-
-void weft_ws_hall_close(weft_server *server)
-{
-    weft_ws_hall *hall = server->hall;
-    if (!hall)
-        return;
-    for (int i = 0; i <= WEFT_DEFLATE_WINDOW_MAX; i++)
-        weft_deflate_free(hall->deflates[i]);
-    weft_ws_store_close(&hall->store);
-    weft_slab_close(&hall->sessions);
-    weft_mem_free(hall);
-    server->hall = NULL;
 }
 
 struct weft_ws_extra *weft_session_extra(weft_ws *ws)
@@ -236,13 +205,6 @@ static int send_close(weft_ws *ws, int code, const char *reason, size_t size)
     return weft_session_control(ws, WEFT_WS_CLOSE, payload, payload_size, true);
 }
 
-static void set_timer(weft_ws *ws, uint32_t milliseconds)
-{
-    weft_loop *loop = loop_of(ws);
-    weft_timer_clear(&ws->timer);
-    weft_timer_set(&loop->wheel, &ws->timer, weft_tick_of(weft_loop_now(loop) + milliseconds * WEFT_MILLISECOND));
-}
-
 int weft_session_close(weft_ws *ws, int code, const char *reason, size_t size)
 {
     if (ws->state != WEFT_WS_OPEN)
@@ -256,7 +218,7 @@ int weft_session_close(weft_ws *ws, int code, const char *reason, size_t size)
     }
     set_state(ws, WEFT_WS_CLOSING);
     weft_session_wake_senders(ws);
-    set_timer(ws, ws->close_timeout);
+    weft_session_set_timer(ws, ws->close_timeout);
     weft_connection_read_on(ws->connection);
     return 0;
 }
@@ -268,7 +230,7 @@ static void say_close(weft_ws *ws, int code, const char *reason, size_t size)
 {
     weft_outbox *o = &ws->outbox;
     uint32_t dropped = 0;
-    if (o->size > WEFT_OUTBOX_SIZE_HIGH && weft_outbox_flush(o) == 0 && o->size > WEFT_OUTBOX_SIZE_HIGH) {
+    if (o->size > o->rules->size_high && weft_outbox_flush(o) == 0 && o->size > o->rules->size_high) {
         dropped = o->count;
         weft_outbox_drop_waiting(o);
         dropped -= o->count;
@@ -309,7 +271,15 @@ static void take_close(weft_ws *ws, const weft_ws_event *event)
 /* The peer broke the protocol or a limit, or memory is out. */
 static void fail(weft_ws *ws, const weft_ws_event *event)
 {
-    weft_log(WEFT_LOG_DEBUG, "a WebSocket is failed with %d: %s", event->code, event->words);
+    static const uint8_t limits[] = {
+        [WEFT_WS_LIMIT_MESSAGE] = WEFT_LIMIT_WS_MESSAGE,
+        [WEFT_WS_LIMIT_FRAGMENTS] = WEFT_LIMIT_WS_FRAGMENTS,
+        [WEFT_WS_LIMIT_INFLATE] = WEFT_LIMIT_WS_INFLATE,
+        [WEFT_WS_LIMIT_BUFFERED] = WEFT_LIMIT_BUFFERED,
+    };
+    weft_connection_say(ws->connection, "a WebSocket has failed", event->words);
+    if (event->limit != WEFT_WS_LIMIT_NONE)
+        weft_connection_end_by(ws->connection, (enum weft_limit)limits[event->limit]);
     ws->close_code = event->code;
     ws->has_failed = true;
     keep_reason(ws, event->words, strlen(event->words));
@@ -318,6 +288,12 @@ static void fail(weft_ws *ws, const weft_ws_event *event)
 }
 
 /* ---- what comes in ---- */
+
+static void fail_flood(weft_ws *ws)
+{
+    weft_connection_end_by(ws->connection, WEFT_LIMIT_WS_CONTROL);
+    fail(ws, &(weft_ws_event){ .code = 1008, .words = "too many pings" });
+}
 
 /* At once; or, so that a peer which does not read its pongs makes nothing grow, when there is room. */
 static void answer_ping(weft_ws *ws, const weft_ws_event *ping)
@@ -355,7 +331,9 @@ enum weft_ws_kind weft_session_pull(weft_ws *ws, enum weft_ws_want want)
         size_t taken;
         kind = weft_ws_reader_next(&ws->reader, want, c->input.at, c->input.size, &taken, &event);
         weft_input_consume(&c->input, taken);
-        if (kind == WEFT_WS_PINGED) { /* of several only the last is answered (RFC 6455 §5.5.3) */
+        if ((kind == WEFT_WS_PINGED || kind == WEFT_WS_PONGED) && UNLIKELY(weft_session_is_flood(ws))) {
+            fail_flood(ws);
+        } else if (kind == WEFT_WS_PINGED) { /* of several only the last is answered (RFC 6455 §5.5.3) */
             is_pinged = true;
             ping.size = event.size;
             memcpy(ping.bytes, event.bytes, event.size);
@@ -445,68 +423,20 @@ static void on_failed(weft_outbox *o, int error)
     weft_session_drop(CONTAINER_OF(o, weft_ws, outbox), true);
 }
 
-/* ---- pings, and peers that have fallen silent ---- */
-
-/* The next ping is due `ping_every` after `base`, less the jitter; or the peer is dead before. */
-static void set_ping_timer(weft_ws *ws, weft_duration base)
-{
-    weft_duration now = weft_loop_now(loop_of(ws));
-    uint32_t jitter = (uint32_t)weft_random_below(&ws->connection->server->hall->random, ws->ping_every / 10 + 1);
-    weft_duration dead = ws->heard + ws->dead_after * WEFT_MILLISECOND - now;
-    weft_duration wait = base + (ws->ping_every - jitter) * WEFT_MILLISECOND - now;
-    if (dead < wait)
-        wait = dead;
-    weft_duration stuck = ws->moved + ws->connection->server->app->settings.write_timeout - now;
-    if (ws->unsent > 0 && stuck < wait)
-        wait = stuck;
-    set_timer(ws, wait > 0 ? (uint32_t)((wait + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND) : 1);
-}
-
-/* Does the peer read nothing of what waits for it? */
-static bool is_stuck(weft_ws *ws, weft_duration now)
-{
-    size_t unsent = weft_transport_unsent(&ws->connection->transport);
-    if (unsent == 0 || unsent != ws->unsent) {
-        ws->unsent = unsent;
-        ws->moved = now;
-        return false;
-    }
-    return now - ws->moved >= ws->connection->server->app->settings.write_timeout;
-}
-
-static void look_after(weft_ws *ws)
-{
-    weft_connection *c = ws->connection;
-    weft_duration now = weft_loop_now(loop_of(ws));
-    if (!c->transport.is_reading) {
-        ws->heard = now; /* we do not listen: the handler is busy */
-        listen_again(ws);
-    }
-    if (now - ws->heard >= ws->dead_after * WEFT_MILLISECOND || is_stuck(ws, now)) {
-        weft_log(WEFT_LOG_DEBUG, "a WebSocket whose peer has fallen silent is dropped");
-        weft_session_drop(ws, true);
-        return;
-    }
-    weft_duration base = ws->heard;
-    if (now - ws->heard >= (ws->ping_every - ws->ping_every / 10) * WEFT_MILLISECOND) {
-        base = now;
-        if (!weft_outbox_is_high(&ws->outbox))
-            (void)weft_session_control(ws, WEFT_WS_PING, NULL, 0, true); /* one that is missing breaks nothing */
-    }
-    if (ws->state == WEFT_WS_OPEN)
-        set_ping_timer(ws, base);
-}
-
 static void on_time(weft_timer *timer)
 {
     weft_ws *ws = CONTAINER_OF(timer, weft_ws, timer);
     weft_session_hold(ws);
-    if (ws->state == WEFT_WS_OPEN)
-        look_after(ws);
-    else if (ws->state == WEFT_WS_CLOSING)
-        close_now(ws, 1001); /* the peer does not answer our close */
-    else
+    if (ws->state == WEFT_WS_OPEN) {
+        weft_session_look_after(ws);
+        if (ws->state == WEFT_WS_OPEN && !ws->connection->transport.is_reading)
+            listen_again(ws);
+    } else if (ws->state == WEFT_WS_CLOSING) { /* the peer does not answer our close */
+        weft_connection_end_by(ws->connection, WEFT_LIMIT_WS_CLOSE_TIME);
+        close_now(ws, 1001);
+    } else {
         weft_session_serve(ws, false); /* there was no memory for the task of its last callback */
+    }
     weft_session_release(ws);
 }
 
@@ -519,9 +449,9 @@ static void on_stop(weft_upgrade *u)
     weft_server *server = ws->connection->server;
     weft_session_hold(ws);
     if (server->stop_stage < WEFT_CANCELLING) {
-        ws->close_timeout = (uint32_t)(server->app->settings.websocket_drain / WEFT_MILLISECOND);
+        ws->close_timeout = weft_session_milliseconds(server->app->settings.websocket_drain);
         if (ws->state == WEFT_WS_CLOSING)
-            set_timer(ws, ws->close_timeout);
+            weft_session_set_timer(ws, ws->close_timeout);
         else if (weft_session_close(ws, 1001, words, sizeof words - 1) < 0)
             weft_session_drop(ws, true);
     } else if (!ws->has_handler && !ws->serving) { /* the others end when their cancelled tasks do */
@@ -566,31 +496,64 @@ static const struct weft_upgrade_ops upgrade_ops = {
     .released = on_released,
 };
 
-/* ---- the beginning ---- */
+/* ---- what all of a server share ---- */
 
-static const weft_outbox_rules outbox_rules = {
-    .size_most = WEFT_OUTBOX_SIZE_MOST,
-    .count_most = WEFT_OUTBOX_COUNT_MOST,
-    .size_high = WEFT_OUTBOX_SIZE_HIGH,
-    .count_high = WEFT_OUTBOX_COUNT_HIGH,
-    .low = on_low,
-    .failed = on_failed,
-};
-
-static uint32_t milliseconds_of(weft_duration d, uint32_t otherwise)
+/* Who may wait does so from the same mark as a writer of HTTP; what rooms queue beyond it, they queue up to the limits. */
+static void init_outbox_rules(weft_outbox_rules *rules, const struct weft_settings *s)
 {
-    weft_duration ms = d / WEFT_MILLISECOND, most = INT32_MAX;
-    return d == 0 ? otherwise : ms < 1 ? 1 : ms > most ? (uint32_t)most : (uint32_t)ms;
+    size_t size_high = s->websocket_queue_size / 4;
+    uint32_t count_most = (uint32_t)s->websocket_queue_count;
+    *rules = (weft_outbox_rules){
+        .size_most = s->websocket_queue_size,
+        .count_most = count_most,
+        .size_high = size_high < s->output_high ? size_high : s->output_high,
+        .count_high = count_most / 4 < WEFT_OUTBOX_COUNT_HIGH ? count_most / 4 : WEFT_OUTBOX_COUNT_HIGH,
+        .low = on_low,
+        .failed = on_failed,
+    };
 }
+
+weft_ws_hall *weft_ws_hall_of(weft_server *server)
+{
+    if (server->hall)
+        return server->hall;
+    weft_ws_hall *hall = weft_mem_calloc(1, sizeof *hall);
+    if (!hall)
+        return NULL;
+    if (weft_random_bytes(&hall->random, sizeof hall->random) < 0)
+        hall->random = (uint64_t)weft_loop_now(server->loop); /* it only spreads pings */
+    weft_ws_store_init(&hall->store, &server->counts.buffered, server->app->settings.buffer_budget);
+    init_outbox_rules(&hall->outbox, &server->app->settings);
+    weft_slab_init(&hall->sessions, sizeof(weft_ws), WEFT_WS_SESSIONS_PER_CHUNK);
+    server->hall = hall;
+    return hall;
+}
+
+void weft_ws_hall_close(weft_server *server)
+{
+    weft_ws_hall *hall = server->hall;
+    if (!hall)
+        return;
+    for (int i = 0; i <= WEFT_DEFLATE_WINDOW_MAX; i++)
+        weft_deflate_free(hall->deflates[i]);
+    weft_ws_store_close(&hall->store);
+    weft_slab_close(&hall->sessions);
+    weft_mem_free(hall);
+    server->hall = NULL;
+}
+
+/* ---- the beginning ---- */
 
 static void init_reader(weft_ws *ws, const weft_ws_options *o, const weft_ws_deflate_terms *deflate)
 {
-    int64_t limit = o->message_limit ? o->message_limit : 1024 * 1024;
+    const struct weft_settings *s = weft_session_settings(ws);
+    int64_t limit = o->message_limit ? o->message_limit : s->websocket_message_limit;
     ws->reader = (weft_ws_reader){
         .store = &ws->connection->server->hall->store,
         .role = WEFT_WS_SERVER,
         .limit = limit == WEFT_NO_LIMIT ? SIZE_MAX : (size_t)limit,
-        .fragment_limit = o->fragment_limit ? (uint32_t)o->fragment_limit : 1024,
+        .fragment_limit = (uint32_t)(o->fragment_limit ? o->fragment_limit : s->websocket_fragment_limit),
+        .inflate_ratio = (uint32_t)s->websocket_inflate_ratio,
         .window_bits = deflate->is_on ? deflate->their_window : 0,
         .keeps_context = deflate->keeps_their_context,
     };
@@ -607,9 +570,6 @@ weft_ws *weft_session_new(weft_connection *c, const weft_ws_options *o, const we
         .upgrade = { &upgrade_ops },
         .connection = c,
         .holds = 1,
-        .ping_every = milliseconds_of(o->ping_every, 30 * 1000),
-        .dead_after = milliseconds_of(o->dead_after, 60 * 1000),
-        .close_timeout = milliseconds_of(o->close_timeout, 5 * 1000),
         .deflate_threshold = o->deflate_threshold < UINT32_MAX ? (uint32_t)o->deflate_threshold : UINT32_MAX,
         .protocol = answer->protocol,
     };
@@ -621,7 +581,8 @@ weft_ws *weft_session_new(weft_connection *c, const weft_ws_options *o, const we
     weft_list_init(&ws->senders);
     weft_list_init(&ws->hooks);
     init_reader(ws, o, &answer->deflate);
-    bool is_whole = weft_outbox_open(&ws->outbox, &c->transport, &outbox_rules) == 0;
+    weft_session_init_times(ws, o);
+    bool is_whole = weft_outbox_open(&ws->outbox, &c->transport, &hall->outbox) == 0;
     if (is_whole && ws->deflate_id == WEFT_WS_DEFLATE_OWN) {
         struct weft_ws_extra *extra = weft_session_extra(ws);
         is_whole = extra && (extra->deflate = weft_deflate_new(answer->deflate.our_window, WEFT_WS_DEFLATE_LEVEL));
@@ -643,7 +604,7 @@ void weft_session_start(weft_ws *ws)
         return;
     }
     ws->heard = weft_loop_now(loop_of(ws));
-    set_ping_timer(ws, ws->heard);
+    weft_session_set_ping_timer(ws, ws->heard);
     if (c->server->stop_stage >= WEFT_DRAINING)
         on_stop(&ws->upgrade);
 }

@@ -36,6 +36,7 @@ enum { WEFT_WS_SESSIONS_PER_CHUNK = 32, WEFT_WS_DEFLATE_LEVEL = 1, WEFT_WS_DEFLA
 /* What all WebSockets of a server share; made with the first. */
 typedef struct weft_ws_hall {
     weft_ws_store store;
+    weft_outbox_rules outbox; /* of each socket */
     weft_slab sessions;
     weft_deflate *deflates[WEFT_DEFLATE_WINDOW_MAX + 1]; /* by their window: for messages compressed each by itself */
     uint64_t random;                                     /* of the pings' jitter */
@@ -72,6 +73,7 @@ struct weft_ws {
     size_t unsent;                                  /* and how much there was */
     uint32_t ping_every, dead_after, close_timeout; /* milliseconds */
     uint32_t deflate_threshold;
+    uint32_t control_second, control_count; /* pings and pongs that have come in that second of the loop's clock */
     weft_wait *receiver;
     weft_list senders;   /* waiters for room in the outbox, or for the end of a stream */
     weft_task *streamer; /* who is in the middle of a message in pieces */
@@ -93,6 +95,7 @@ struct weft_ws_extra {
     weft_shared **held; /* what came for it while a message was streamed */
     size_t held_count, held_room;
     size_t held_size; /* bytes of them */
+    uint32_t held_messages;
     char reason[WEFT_WS_CONTROL_MAX];
     uint8_t pong_size;
     char pong[WEFT_WS_CONTROL_MAX];
@@ -132,6 +135,34 @@ void weft_session_end_hooks(weft_ws *ws);
 int weft_session_outcome(const weft_ws *ws);
 
 struct weft_ws_extra *weft_session_extra(weft_ws *ws);
+
+static inline const struct weft_settings *weft_session_settings(const weft_ws *ws)
+{
+    return &ws->connection->server->app->settings;
+}
+
+/* ---- session_watch.c ---- */
+
+/* Its times of pings, dead peers and closing, as the options have them. */
+void weft_session_init_times(weft_ws *ws, const weft_ws_options *o);
+
+/* As the members of weft_ws have it: at least 1, at most 24 days. */
+uint32_t weft_session_milliseconds(weft_duration d);
+
+/* Sets the timer, whatever it was set to. */
+void weft_session_set_timer(weft_ws *ws, uint32_t milliseconds);
+
+/* The same for the next look at a peer: `ping_every` after `base`, less the jitter, or before, when it is dead then. */
+void weft_session_set_ping_timer(weft_ws *ws, weft_duration base);
+
+/* The timer has struck: pings the peer, or drops it. */
+void weft_session_look_after(weft_ws *ws);
+
+/* Much is unsent: has it looked at in time whether the peer takes any of it. */
+void weft_session_watch(weft_ws *ws);
+
+/* One more ping or pong has come. Each costs us little, and makes nothing grow: are they more than anybody needs? */
+bool weft_session_is_flood(weft_ws *ws);
 
 /* ---- session_send.c ---- */
 

@@ -18,12 +18,9 @@
 #include "server/session.h"
 
 enum {
-    COPY_MAX = 4 * 1024,                    /* larger messages are sent from where they lie */
-    ALONE_FROM = WEFT_OUTBOX_SIZE_MOST / 2, /* even larger ones only when nothing else waits */
-    YIELD_AFTER = 256 * 1024,               /* bytes sent at once, after which others may run */
+    COPY_MAX = 4 * 1024,      /* larger messages are sent from where they lie */
+    YIELD_AFTER = 256 * 1024, /* bytes sent at once, after which others may run */
     TEXT_ROOM = 512,
-    HELD_COUNT_MOST = WEFT_OUTBOX_COUNT_MOST / 2, /* while a message is streamed */
-    HELD_SIZE_MOST = WEFT_OUTBOX_SIZE_MOST / 2,
 };
 
 /* ---- frames ---- */
@@ -89,13 +86,19 @@ int weft_session_control(weft_ws *ws, enum weft_ws_opcode opcode, const void *da
 
 /* ---- what comes while a message is streamed ---- */
 
+static bool held_is_full_of_messages(const weft_ws *ws, const weft_shared *frame)
+{
+    return ws->extra->held_messages + frame->count > ws->outbox.rules->count_most / 2;
+}
+
+/* No more than half of the queue: a stream ends in an outbox that is not high, so that there is room for all of it then. */
 static int hold_back(weft_ws *ws, weft_shared *frame)
 {
     struct weft_ws_extra *extra = weft_session_extra(ws);
+    const weft_outbox_rules *rules = ws->outbox.rules;
     if (!extra)
         return -ENOMEM;
-    bool is_full = extra->held_count >= HELD_COUNT_MOST || extra->held_size + frame->size > HELD_SIZE_MOST;
-    if (is_full && extra->held_count > 0)
+    if (held_is_full_of_messages(ws, frame) || extra->held_size + frame->size > rules->size_most / 2)
         return -ENOBUFS;
     if (extra->held_count == extra->held_room) {
         size_t room = extra->held_room ? 2 * extra->held_room : 8;
@@ -107,37 +110,53 @@ static int hold_back(weft_ws *ws, weft_shared *frame)
     }
     extra->held[extra->held_count++] = weft_shared_ref(frame);
     extra->held_size += frame->size;
+    extra->held_messages += frame->count;
     return 0;
 }
 
-/* The stream has ended, well or not. */
-static void let_held_go(weft_ws *ws, bool is_whole)
+/* The stream has ended, well or not. 0, or why not all of what was held back could be appended. */
+static int let_held_go(weft_ws *ws, bool is_whole)
 {
     struct weft_ws_extra *extra = ws->extra; /* a streamer has one */
+    int rc = 0;
     ws->streamer = NULL;
     weft_list_remove(&extra->streaming.link);
     for (size_t i = 0; i < extra->held_count; i++) {
-        if (is_whole)
-            (void)weft_outbox_append(&ws->outbox,
-                                     extra->held[i]); /* there is room: a stream ends in an outbox that is not high */
+        if (is_whole && rc == 0) /* there is room: a stream ends in an outbox that is not high */
+            rc = weft_outbox_append(&ws->outbox, extra->held[i]);
         weft_shared_unref(extra->held[i]);
     }
     extra->held_count = 0;
     extra->held_size = 0;
+    extra->held_messages = 0;
     weft_session_wake_senders(ws);
+    return rc;
 }
 
 void weft_session_end_stream(weft_ws *ws)
 {
     if (ws->streamer)
-        let_held_go(ws, false);
+        (void)let_held_go(ws, false);
+}
+
+/* Its queue is full: of messages, or of bytes. */
+static void meet_queue(weft_ws *ws, const weft_shared *frame)
+{
+    const weft_outbox_rules *rules = ws->outbox.rules;
+    bool is_of_count = ws->streamer ? held_is_full_of_messages(ws, frame) : ws->outbox.count >= rules->count_most;
+    weft_connection_meet(ws->connection, is_of_count ? WEFT_LIMIT_WS_QUEUE_COUNT : WEFT_LIMIT_WS_QUEUE_SIZE);
 }
 
 int weft_session_append(weft_ws *ws, weft_shared *frame)
 {
     if (ws->state != WEFT_WS_OPEN)
         return WEFT_ECLOSED;
-    return UNLIKELY(ws->streamer) ? hold_back(ws, frame) : weft_outbox_append(&ws->outbox, frame);
+    int rc = UNLIKELY(ws->streamer) ? hold_back(ws, frame) : weft_outbox_append(&ws->outbox, frame);
+    if (UNLIKELY(rc == -ENOBUFS))
+        meet_queue(ws, frame);
+    if (UNLIKELY(weft_outbox_is_high(&ws->outbox)))
+        weft_session_watch(ws);
+    return rc;
 }
 
 /* ---- waiting ---- */
@@ -161,7 +180,7 @@ static bool has_room(weft_ws *ws, size_t size)
         return false;
     if (weft_outbox_is_high(&ws->outbox))
         return false;
-    if (size <= ALONE_FROM || weft_outbox_is_empty(&ws->outbox))
+    if (size <= ws->outbox.rules->size_most / 2 || weft_outbox_is_empty(&ws->outbox))
         return true;
     return weft_outbox_flush(&ws->outbox) < 0 || weft_outbox_is_empty(&ws->outbox);
 }
@@ -173,6 +192,10 @@ static int await_room(weft_ws *ws, size_t size, bool no_wait)
     if (rc == WEFT_ECANCELED && ws->state == WEFT_WS_OVER)
         return cannot_send(ws);
     while (rc == 0 && (rc = cannot_send(ws)) == 0 && !has_room(ws, size)) {
+        if (weft_outbox_is_high(&ws->outbox)) {
+            weft_connection_meet(ws->connection, WEFT_LIMIT_OUTPUT);
+            weft_session_watch(ws);
+        }
         if (no_wait)
             return -EAGAIN;
         struct weft_waiting waiting = WEFT_WAITING("WebSocket send", ws);
@@ -395,7 +418,7 @@ int weft_ws_stream_write(weft_ws *ws, const void *data, size_t size)
 int weft_ws_stream_end(weft_ws *ws)
 {
     int rc = stream_piece(ws, NULL, 0, true);
-    if (rc == 0)
-        let_held_go(ws, true);
+    if (rc == 0 && (rc = let_held_go(ws, true)) < 0)
+        weft_session_drop(ws, true); /* those who sent it believe that it is sent */
     return rc;
 }

@@ -45,6 +45,7 @@ static void handle(weft_ws *ws)
 static void close_served(weft_ws *ws)
 {
     ws->is_served = false;
+    ws->connection->server->served--;
     if (ws->on_closed) {
         WEFT_SHIELD (closing, WEFT_CLEANUP_TIME) {
             ws->on_closed(ws);

@@ -3,9 +3,12 @@
 /*
  * Streamed replies: a head, then pieces as the handler writes them, chunked or of a declared length.
  *
- * Pieces are gathered in the loop's output buffer like everything else. A writer whose client does not keep up parks until what
- * was queued has been sent; one whose client does is still sent through the scheduler after YIELD_AFTER bytes, so that one
- * download cannot hold the loop. A stream that ends wrongly is cut, and never gets a false end: no last chunk, no padding.
+ * Pieces are gathered in the loop's output buffer like everything else. A writer whose client does not keep up parks past the
+ * high-water mark until what is queued has fallen to the low one; while the loop's budget is spent it does so as soon as
+ * anything is queued. One whose client does keep up is still sent through the scheduler after PIECE_MAX bytes, so that one
+ * download cannot hold the loop. A larger piece is written in several, each a chunk of its own, so that no call can queue more
+ * than that: if it is cut short in between, the stream can only be cut too. A stream that ends wrongly is cut, and never gets a
+ * false end: no last chunk, no padding.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,7 +19,7 @@
 #include "server/events.h"
 #include "server/reply.h"
 
-enum { YIELD_AFTER = 256 * 1024 };
+enum { PIECE_MAX = 256 * 1024 };
 
 int weft_reply_stream(weft_request *req, int status, const char *type, int64_t length)
 {
@@ -45,10 +48,15 @@ static void withdraw(weft_wait *wait)
     CONTAINER_OF(wait, struct stream_wait, wait)->req->write_wait = NULL;
 }
 
-void weft_request_on_drained(weft_request *req)
+void weft_request_on_low_water(weft_request *req)
 {
     if (req->write_wait)
         weft_wait_settle(req->write_wait, 0);
+}
+
+void weft_request_on_drained(weft_request *req)
+{
+    weft_request_on_low_water(req);
     weft_events_on_drained(req);
 }
 
@@ -56,9 +64,9 @@ void weft_request_on_drained(weft_request *req)
 static int keep_pace(weft_request *req, size_t size)
 {
     weft_connection *c = req->connection;
-    const size_t high = c->server->app->settings.output_high;
+    const size_t high = weft_server_is_full(c->server) ? 0 : c->server->app->settings.output_high;
     req->unyielded += size;
-    if (req->unyielded < YIELD_AFTER && c->transport.queued <= high)
+    if (req->unyielded < PIECE_MAX && c->transport.queued <= high)
         return 0;
     req->unyielded = 0;
     weft_output_flush(c->server);
@@ -85,6 +93,29 @@ static void write_piece(weft_request *req, const void *data, size_t size)
     weft_output_write(c, WEFT_CHUNK_END, 2);
 }
 
+/* Others may do anything while one of the pieces waits: end the stream, or break the connection. */
+static int write_pieces(weft_request *req, const char *data, size_t size)
+{
+    int rc;
+    do {
+        size_t piece = size < PIECE_MAX ? size : PIECE_MAX;
+        if (piece > 0 && req->head.method_id != WEFT_HTTP_HEAD) {
+            req->body_sent += (int64_t)piece;
+            write_piece(req, data, piece);
+        }
+        size -= piece;
+        if (size > 0)
+            data += piece;
+        req->is_writing = size > 0;
+        rc = keep_pace(req, piece);
+        req->is_writing = false;
+        if (rc == 0 && size > 0 && req->reply != WEFT_REPLY_STREAM)
+            rc = WEFT_EGONE;
+    } while (rc == 0 && size > 0);
+    req->stream_failed |= size > 0;
+    return rc;
+}
+
 static int begin_by_default(weft_request *req)
 {
     return req->reply == WEFT_REPLY_NONE    ? weft_reply_stream(req, 200, "application/octet-stream", -1)
@@ -94,14 +125,12 @@ static int begin_by_default(weft_request *req)
 
 int weft_write(weft_request *req, const void *data, size_t size)
 {
-    int rc = weft_wait_check("write");
-    if (rc == WEFT_ECANCELED && weft_request_gone(req))
-        return WEFT_EGONE;
+    int rc = weft_request_wait_check(req, "write");
     if (rc == 0)
         rc = begin_by_default(req);
     if (rc < 0)
         return rc;
-    if (req->write_wait || req->events)
+    if (req->write_wait || req->is_writing || req->events)
         return -EBUSY;
     if (weft_request_gone(req))
         return WEFT_EGONE;
@@ -112,11 +141,7 @@ int weft_write(weft_request *req, const void *data, size_t size)
     }
     if (req->framing == WEFT_FRAMING_LENGTH)
         req->stream_left -= (int64_t)size;
-    if (size > 0 && req->head.method_id != WEFT_HTTP_HEAD) {
-        req->body_sent += (int64_t)size;
-        write_piece(req, data, size);
-    }
-    return keep_pace(req, size);
+    return write_pieces(req, data, size);
 }
 
 int weft_set_trailer(weft_request *req, const char *name, const char *value)
@@ -141,6 +166,7 @@ bool weft_reply_end_stream(weft_request *req, int rc)
     bool is_head = req->head.method_id == WEFT_HTTP_HEAD;
     if (req->events)
         rc = weft_events_end(req, rc) ? 0 : -EIO;
+    req->stream_failed |= req->is_writing; /* its end has not been written */
     if (rc >= 0 && !req->stream_failed && (!is_short || is_head)) {
         if (req->framing == WEFT_FRAMING_CHUNKED && !is_head)
             write_last_chunk(req);

@@ -28,11 +28,16 @@ typedef struct weft_delivery {
 typedef struct weft_subscriber weft_subscriber;
 
 typedef struct weft_subscriber_ops {
+    bool joins; /* what is encoded for them means the same when it is put together into one buffer */
     /* Encodes for every subscriber with these ops and this one's variant, on the loop's stack. 1 and *ret_buf, which is the
      * caller's; 0: this kind is not sent to them (bytes, to a stream of events); -ENOMEM. */
     int (*encode)(const weft_subscriber *s, const weft_delivery *delivery, weft_shared **ret_buf);
     /* As weft_outbox_append, which it is if NULL; WEFT_ECLOSED: it takes nothing more, and will leave. */
     int (*append)(weft_subscriber *s, weft_shared *buf);
+    /* As weft_outbox_drop_oldest and, while it does not keep up, weft_outbox_drop_key, which they are if NULL: for one that
+     * holds something outside its outbox. */
+    bool (*drop_oldest)(weft_subscriber *s);
+    void (*drop_key)(weft_subscriber *s, uint64_t key);
     /* It does not keep up: ends it, with this close code where there is one (1013 try again later, 1008 policy). It may leave
      * or close the subscriber at once, or later. */
     void (*cut)(weft_subscriber *s, int code, const char *why);

@@ -126,10 +126,6 @@ int weft_tls_prepare(weft_app *app)
     weft_tls_words words;
     if (!app->tls)
         return 0;
-    if (app->trusted_count > 0) {
-        weft_log(WEFT_LOG_ERROR, "TLS: PROXY headers are only understood before plain HTTP: let the balancer end TLS, or none");
-        return -ENOTSUP;
-    }
     int rc = weft_tls_reload(app->tls->context, false, &words);
     if (rc < 0) {
         weft_log(WEFT_LOG_ERROR, "TLS: %s", words.text);

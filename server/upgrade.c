@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/net/tls.h"
+#include "lib/task/task.h"
 #include "server/request.h"
 #include "server/session.h"
 
@@ -35,6 +37,7 @@ static int judge(weft_request *req, const weft_ws_options *o, weft_ws_answer *an
         .is_get = head->method_id == WEFT_HTTP_GET,
         .is_1_1 = head->version_minor == 1,
         .has_body = head->has_body,
+        .is_secure = weft_tls_is(&req->connection->transport),
     };
     for (int i = 0; i < head->field_count; i++) {
         const weft_http_field *field = &head->fields[i];
@@ -98,7 +101,7 @@ static void write_answer(weft_request *req, const weft_ws_answer *answer)
 
 /* ---- public ---- */
 
-static int accept(weft_request *req, weft_ws **ret_ws, const weft_ws_options *given)
+static int try_accept(weft_request *req, weft_ws **ret_ws, const weft_ws_options *given)
 {
     weft_ws_options o;
     weft_ws_answer answer;
@@ -125,6 +128,30 @@ static int accept(weft_request *req, weft_ws **ret_ws, const weft_ws_options *gi
     return 0;
 }
 
+struct accepting {
+    weft_request *req;
+    weft_ws *ws;
+    const weft_ws_options *options;
+    int rc;
+};
+
+static void run_accept(void *arg)
+{
+    struct accepting *a = arg;
+    a->rc = try_accept(a->req, &a->ws, a->options);
+}
+
+/* On the loop's stack: the digest of the key and the first write go deep, and the page that they would touch stays resident for
+ * as long as the socket is there. */
+static int accept(weft_request *req, weft_ws **ret_ws, const weft_ws_options *options)
+{
+    struct accepting a = { .req = req, .options = options };
+    weft_on_loop_stack(run_accept, &a);
+    if (a.rc == 0)
+        *ret_ws = a.ws;
+    return a.rc;
+}
+
 int weft_ws_accept_with(weft_request *req, weft_ws **ret_ws, const weft_ws_options *options)
 {
     return accept(req, ret_ws, options);
@@ -133,7 +160,7 @@ int weft_ws_accept_with(weft_request *req, weft_ws **ret_ws, const weft_ws_optio
 int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *given, size_t given_size)
 {
     weft_ws_handlers handlers = { .open = NULL };
-    weft_ws *ws;
+    weft_ws *ws = NULL;
     memcpy(&handlers, given, given_size < sizeof handlers ? given_size : sizeof handlers);
     handlers.options.struct_size = sizeof handlers.options;
     int rc = accept(req, &ws, &handlers.options);
@@ -143,6 +170,7 @@ int weft_ws_serve_with(weft_request *req, const weft_ws_handlers *given, size_t 
     ws->on_closed = handlers.closed;
     ws->user = handlers.state;
     ws->is_served = true;
+    req->connection->server->served++;
     weft_session_hold(ws); /* until `closed` has been called */
     return handlers.open ? handlers.open(ws) : 0;
 }

@@ -16,8 +16,10 @@
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
+#include "lib/task/report.h"
 #include "lib/task/supervisor.h"
 #include "server/access_log.h"
+#include "server/hooks.h"
 #include "server/request.h"
 #include "server/serve.h"
 
@@ -25,15 +27,20 @@ typedef struct weft_worker {
     weft_workers *all;
     size_t index; /* from 1 */
     pthread_t thread;
+    /* the first one's */
     bool is_started;
-    int error; /* of its start; only written if there is one */
-    struct weft_server_counts counts;
+    bool is_ready, has_ended;         /* as it has said */
+    struct weft_server_counts counts; /* of all it has served: can be read once it is through */
+    int error;                        /* with which it has ended, or 0: can be read once it has */
+    /* the worker's */
+    weft_start start;
+    enum weft_stop_stage stage; /* of which it has heard */
+    weft_server *server;        /* NULL before, and after */
     /* under the lock */
     weft_loop *loop; /* NULL: takes no orders */
-    weft_server *server;
     enum weft_stop_stage ordered;
     /* orders, and what it says to the first */
-    struct weft_loop_post order, list, said;
+    struct weft_loop_post order, list, ready, through, ended;
     bool is_order_posted, is_list_posted; /* under the lock */
 } weft_worker;
 
@@ -42,8 +49,12 @@ struct weft_workers {
     weft_server *first;
     weft_loop *home; /* the first worker's */
     weft_access_writer *log_writer;
-    weft_wait *wait; /* the first worker's task, until `awaited` more have said something */
-    size_t awaited;
+    /* the first one's */
+    size_t starting_count; /* those that are neither ready nor have ended */
+    size_t serving_count;  /* those that are ready, and not through with the stop */
+    size_t alive_count;    /* those that have not ended */
+    const size_t *awaited; /* the count for which its task waits to be 0, */
+    weft_wait *wait;       /* and how; or NULL */
     pthread_mutex_t lock;
     size_t count; /* without the first */
     weft_worker of[];
@@ -65,16 +76,35 @@ static void prepare_post(struct weft_loop_post *post, void (*fn)(void *arg), voi
 
 /* ---- what the first worker hears ---- */
 
-static void on_said(void *arg)
+static void look_at_counts(weft_workers *all)
 {
-    weft_workers *all = ((weft_worker *)arg)->all;
-    if (--all->awaited == 0 && all->wait)
+    if (all->wait && *all->awaited == 0)
         weft_wait_settle(all->wait, 0);
 }
 
-static void say(weft_worker *w)
+static void on_ready(void *arg)
 {
-    weft_loop_post_embedded(w->all->home, &w->said);
+    weft_worker *w = arg;
+    w->is_ready = true;
+    w->all->starting_count--;
+    w->all->serving_count++;
+    look_at_counts(w->all);
+}
+
+static void on_through(void *arg)
+{
+    weft_worker *w = arg;
+    w->all->serving_count--;
+    look_at_counts(w->all);
+}
+
+static void on_ended(void *arg)
+{
+    weft_worker *w = arg;
+    w->has_ended = true;
+    w->all->starting_count -= !w->is_ready;
+    w->all->alive_count--;
+    look_at_counts(w->all);
 }
 
 static void withdraw(weft_wait *wait)
@@ -82,17 +112,27 @@ static void withdraw(weft_wait *wait)
     ((weft_workers *)(uintptr_t)wait->on)->wait = NULL;
 }
 
-static void wait_said(weft_workers *all, const char *what)
+static void await_none(weft_workers *all, const size_t *count, const char *what)
 {
     weft_wait wait = WEFT_WAIT(what, all, withdraw);
-    if (all->awaited == 0)
+    if (*count == 0)
         return;
     wait.is_uncut = true;
+    all->awaited = count;
     all->wait = &wait;
     weft_wait_park(&wait);
 }
 
 /* ---- orders, on the worker's loop ---- */
+
+static void obey(weft_worker *w, enum weft_stop_stage stage)
+{
+    w->stage = stage;
+    if (stage > WEFT_SERVING)
+        weft_start_cut(&w->start);
+    if (w->server)
+        weft_server_stop(w->server, stage);
+}
 
 static void take_order(void *arg)
 {
@@ -100,10 +140,8 @@ static void take_order(void *arg)
     pthread_mutex_lock(&w->all->lock);
     w->is_order_posted = false;
     enum weft_stop_stage stage = w->ordered;
-    weft_server *server = w->server;
     pthread_mutex_unlock(&w->all->lock);
-    if (server)
-        weft_server_stop(server, stage);
+    obey(w, stage);
 }
 
 static void print_tasks(void *arg)
@@ -112,8 +150,9 @@ static void print_tasks(void *arg)
     pthread_mutex_lock(&w->all->lock);
     w->is_list_posted = false;
     pthread_mutex_unlock(&w->all->lock);
-    fprintf(stderr, "worker %zu:\n", w->index);
-    weft_tasks_print(stderr);
+    char head[40];
+    snprintf(head, sizeof head, "worker %zu:", w->index);
+    weft_tasks_tell(head);
 }
 
 void weft_workers_stop(weft_workers *all, enum weft_stop_stage stage)
@@ -144,21 +183,7 @@ void weft_workers_list(weft_workers *all)
     }
 }
 
-/* ---- hooks ---- */
-
-int weft_worker_enter(weft_app *app, void **ret_state)
-{
-    int rc = app->hooks.worker_start ? app->hooks.worker_start(app, ret_state) : 0;
-    if (rc < 0)
-        weft_log(WEFT_LOG_ERROR, "the worker's start failed: %s", weft_strerror(rc));
-    return rc;
-}
-
-void weft_worker_leave(weft_app *app, void *state)
-{
-    if (app->hooks.worker_stop)
-        app->hooks.worker_stop(app, state);
-}
+/* ---- for handlers ---- */
 
 void *weft_worker_state(const weft_request *req)
 {
@@ -172,21 +197,20 @@ int weft_worker_number(const weft_request *req)
 
 /* ---- a worker's life ---- */
 
-static void take_orders(weft_worker *w, weft_server *server)
+/* Orders may have been given before. */
+static void take_orders(weft_worker *w)
 {
     pthread_mutex_lock(&w->all->lock);
     w->loop = weft_here;
-    w->server = server;
     enum weft_stop_stage stage = w->ordered;
     pthread_mutex_unlock(&w->all->lock);
-    weft_server_stop(server, stage);
+    obey(w, stage);
 }
 
 static void take_no_more_orders(weft_worker *w)
 {
     pthread_mutex_lock(&w->all->lock);
     w->loop = NULL;
-    w->server = NULL;
     pthread_mutex_unlock(&w->all->lock);
     weft_loop_withdraw(weft_here, &w->order);
     weft_loop_withdraw(weft_here, &w->list);
@@ -210,13 +234,16 @@ static int serve_beside(weft_worker *w, void *state)
     int rc = listen_too(w, server);
     if (rc == 0) {
         weft_beats_begin(server);
-        take_orders(w, server);
-        say(w); /* ready */
+        w->server = server;
+        weft_server_stop(server, w->stage);
+        weft_loop_post_embedded(w->all->home, &w->ready);
         while (server->stop_stage < WEFT_DRAINING)
             weft_server_wait(server, "request to stop", false, WEFT_NO_LIMIT);
         weft_serve_out(server);
-        take_no_more_orders(w);
+        w->server = NULL;
         weft_counts_add(&w->counts, &server->counts);
+        weft_loop_post_embedded(w->all->home, &w->through);
+        weft_serve_list_leaks(server);
     }
     weft_access_log *log = server->access_log;
     weft_server_close(server);
@@ -239,11 +266,13 @@ static int work(void *arg)
                                        .leaves_signals = true,
                                        .stall_limit = weft_serve_stall_limit(&app->settings),
                                    }));
-    int rc = weft_worker_enter(app, &state);
+    take_orders(w);
+    int rc = weft_hooks_worker_start(app, &w->start, &state);
     if (rc == 0) {
         rc = serve_beside(w, state);
-        weft_worker_leave(app, state);
+        weft_hooks_worker_stop(app, state);
     }
+    take_no_more_orders(w);
     weft_supervisor_end(watch);
     return rc;
 }
@@ -251,11 +280,16 @@ static int work(void *arg)
 static void *run(void *arg)
 {
     weft_worker *w = arg;
-    int rc = weft_loop_run(
-        &(struct weft_loop_options){ .name = "worker", .debug = w->all->app->settings.debug, .has_supervisor = true }, work, w);
-    if (rc < 0)
-        w->error = rc;
-    say(w); /* failed, or ended */
+    const struct weft_loop_options options = {
+        .name = "worker",
+        .file = __FILE__,
+        .line = __LINE__,
+        .debug = w->all->app->settings.debug,
+        .has_supervisor = true,
+    };
+    int rc = weft_loop_run(&options, work, w);
+    w->error = rc < 0 ? rc : 0;
+    weft_loop_post_embedded(w->all->home, &w->ended);
     return NULL;
 }
 
@@ -285,7 +319,9 @@ static weft_workers *new_workers(weft_server *first, weft_access_writer *log_wri
         *w = (weft_worker){ .all = all, .index = i + 1 };
         prepare_post(&w->order, take_order, w);
         prepare_post(&w->list, print_tasks, w);
-        prepare_post(&w->said, on_said, w);
+        prepare_post(&w->ready, on_ready, w);
+        prepare_post(&w->through, on_through, w);
+        prepare_post(&w->ended, on_ended, w);
     }
     return all;
 }
@@ -297,45 +333,71 @@ static void publish(weft_app *app, weft_workers *all)
     pthread_mutex_unlock(&app->lock);
 }
 
-int weft_workers_start(weft_server *first, weft_access_writer *log_writer)
+/* With which it has ended, but for a start that was cut short as it should be. */
+static int error_of(const weft_worker *w)
+{
+    if (!w->has_ended || (w->error == WEFT_ECANCELED && w->start.is_cut))
+        return 0;
+    return w->error;
+}
+
+static int start_threads(weft_workers *all)
 {
     int rc = 0;
+    for (size_t i = 0; i < all->count && rc == 0; i++) {
+        rc = start_thread(&all->of[i]);
+        all->starting_count += rc == 0;
+        all->alive_count += rc == 0;
+    }
+    await_none(all, &all->starting_count, "workers to listen");
+    for (size_t i = 0; i < all->count && rc == 0; i++)
+        rc = error_of(&all->of[i]);
+    return rc;
+}
+
+int weft_workers_start(weft_server *first, weft_access_writer *log_writer)
+{
     if (first->app->settings.workers == 1)
         return 0;
     weft_workers *all = new_workers(first, log_writer);
     if (!all)
         return -ENOMEM;
-    for (size_t i = 0; i < all->count && rc == 0; i++) {
-        rc = start_thread(&all->of[i]);
-        all->awaited += rc == 0;
-    }
-    wait_said(all, "workers to listen");
-    for (size_t i = 0; i < all->count && rc == 0; i++)
-        rc = all->of[i].error;
-    if (rc == 0) {
-        publish(all->app, all);
+    publish(all->app, all); /* before they start: a stop is for them too */
+    int rc = start_threads(all);
+    if (rc == 0)
         return 0;
-    }
     weft_log(WEFT_LOG_ERROR, "cannot start the workers: %s", weft_strerror(rc));
     weft_workers_stop(all, WEFT_CANCELLING);
-    struct weft_server_counts none = { 0 };
-    weft_workers_join(all, &none);
+    weft_workers_join(all);
     return rc;
 }
 
-void weft_workers_join(weft_workers *all, struct weft_server_counts *sum)
+void weft_workers_sum(weft_workers *all, struct weft_server_counts *sum)
 {
     if (!all)
         return;
+    await_none(all, &all->serving_count, "workers to stop");
     for (size_t i = 0; i < all->count; i++)
-        all->awaited += all->of[i].is_started && all->of[i].error == 0;
-    wait_said(all, "end of the workers");
-    for (size_t i = 0; i < all->count; i++) {
-        if (all->of[i].is_started)
-            pthread_join(all->of[i].thread, NULL); /* it has said all: this takes no time */
         weft_counts_add(sum, &all->of[i].counts);
+}
+
+int weft_workers_join(weft_workers *all)
+{
+    int rc = 0;
+    if (!all)
+        return 0;
+    await_none(all, &all->alive_count, "end of the workers");
+    for (size_t i = 0; i < all->count; i++) {
+        weft_worker *w = &all->of[i];
+        if (w->is_started)
+            pthread_join(w->thread, NULL); /* it has said all: this takes no time */
+        int error = error_of(w);
+        if (error < 0 && w->is_ready)
+            weft_log(WEFT_LOG_ERROR, "worker %zu has ended with an error: %s", w->index, weft_strerror(error));
+        rc = rc < 0 ? rc : error;
     }
     publish(all->app, NULL);
     pthread_mutex_destroy(&all->lock);
     weft_mem_free(all);
+    return rc;
 }

@@ -26,14 +26,18 @@ int weft_workers_auto(void);
 
 /* Starts all but the first, whose server is open and listens; `first` runs in this thread. May wait, and is never cut short:
  * until all of them listen, or one has failed. 0, and they are the app's; or -errno: then those that had started have ended
- * again. */
+ * again. When a stop is asked for meanwhile it is theirs too: it cuts their hooks short, which is no failure. */
 int weft_workers_start(weft_server *first, weft_access_writer *log_writer);
 
 /* Takes their stop to a stage. On the first worker's loop. NULL is fine in all of these. */
 void weft_workers_stop(weft_workers *workers, enum weft_stop_stage stage);
 
-/* May wait, and is never cut short. Until all but the first have ended; adds what they have counted. */
-void weft_workers_join(weft_workers *workers, struct weft_server_counts *sum);
+/* May wait, and is never cut short. Until all but the first are through with their stop; adds what they have counted. */
+void weft_workers_sum(weft_workers *workers, struct weft_server_counts *sum);
+
+/* May wait, and is never cut short. Until all but the first have ended; `workers` is no more. 0, or the first error with which
+ * one has ended. */
+int weft_workers_join(weft_workers *workers);
 
 /* Prints the tasks of all but the first. From any thread. */
 void weft_workers_list(weft_workers *workers);
@@ -41,18 +45,13 @@ void weft_workers_list(weft_workers *workers);
 /* Bars the doors of all servers of the app. From any worker. */
 void weft_workers_bar(weft_app *app);
 
-/* ---- the app's hooks, in each worker's first task ---- */
-
-/* May wait. 0 or the hook's error, logged. */
-int weft_worker_enter(weft_app *app, void **ret_state);
-
-/* May wait. */
-void weft_worker_leave(weft_app *app, void *state);
-
 /* ---- beats (beats.c) ---- */
 
 /* The server begins to tell that it is alive, and to look after the others; nothing when there is one worker. */
 void weft_beats_begin(weft_server *server);
+
+/* Each listener by which it accepts in place of others. */
+void weft_beats_each(weft_server *server, void (*fn)(weft_listener *listener));
 
 /* Accepts at most `most` connections more from each socket that it has taken over, and gives them back; and beats no more. */
 void weft_beats_end(weft_server *server, int most);

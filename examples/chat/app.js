@@ -55,11 +55,14 @@ function setState(state, words) {
 // ---- the list of messages ----
 
 const isAtEnd = () => $('log').scrollHeight - $('log').scrollTop - $('log').clientHeight < 80;
+let wasAtEnd = true;              // before the window, or a phone's keyboard, took its room
 
 function toEnd() {
   $('log').scrollTop = $('log').scrollHeight;
   $('latest').hidden = true;
+  wasAtEnd = true;
 }
+new ResizeObserver(() => { if (wasAtEnd) toEnd(); }).observe($('log'));
 
 function show(item, isOwn) {
   const stay = isAtEnd() || isOwn;
@@ -338,7 +341,10 @@ $('composer').onsubmit = (event) => {
 };
 
 $('latest').onclick = toEnd;
-$('log').onscroll = () => { if (isAtEnd()) $('latest').hidden = true; };
+$('log').onscroll = () => {
+  wasAtEnd = isAtEnd();
+  if (wasAtEnd) $('latest').hidden = true;
+};
 $('menu').onclick = () => $('menu').setAttribute('aria-expanded', document.body.classList.toggle('drawer'));
 $('veil').onclick = () => document.body.classList.remove('drawer');
 $('me').onclick = openDoor;

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static int page(weft_request *req)
 {
@@ -27,37 +25,28 @@ struct source {
 };
 
 struct page {
-    char text[1024];
+    char text[128];
 };
 
-/* GET path: the body into *page. */
-static int fetch(const char *address, const char *path, struct page *page)
+/* GET /pages/n: the last line that comes is the page. */
+static int fetch(const struct source *source, int n, struct page *page)
 {
     __attribute__((cleanup(weft_stream_drop))) weft_stream *s = NULL;
-    char request[200], reply[1024];
-    size_t size = 0;
-    int64_t n;
-    WEFT_TRY(weft_connect(&s, address));
-    snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, address);
-    WEFT_TRY(weft_stream_write(s, request, strlen(request)));
-    while ((n = weft_stream_read(s, reply + size, sizeof reply - 1 - size)) > 0)
-        size += (size_t)n;
-    reply[size] = '\0';
-    const char *body = strstr(reply, "\r\n\r\n");
-    if (n < 0 || !body || strncmp(reply, "HTTP/1.1 200 ", 13) != 0)
-        return n < 0 ? (int)n : WEFT_EPROTOCOL;
-    snprintf(page->text, sizeof page->text, "%s", body + 4);
-    return 0;
+    weft_bytes line;
+    int rc, size = snprintf(page->text, sizeof page->text, "GET /pages/%d HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", n,
+                            source->address);
+    WEFT_TRY(weft_connect(&s, source->address));
+    WEFT_TRY(weft_stream_write(s, page->text, (size_t)size));
+    while ((rc = weft_stream_line(s, &line, 0)) > 0)
+        snprintf(page->text, sizeof page->text, "%s", line.data);
+    return rc;
 }
 
-static int fetch_pages(weft_generator *g, void *arg)
+static int fetch_pages(weft_generator *g, void *source)
 {
-    const struct source *source = arg;
     struct page page;
-    char path[32];
-    for (int i = 1; i <= source->pages; i++) {
-        snprintf(path, sizeof path, "/pages/%d", i);
-        WEFT_TRY(fetch(source->address, path, &page));
+    for (int n = 1; n <= ((struct source *)source)->pages; n++) {
+        WEFT_TRY(fetch(source, n, &page));
         WEFT_TRY(weft_generator_yield(g, &page));
     }
     return 0;
@@ -80,11 +69,9 @@ int main(void)
     pthread_t server;
     weft_app *app = weft_app_new();
     weft_get(app, "/pages/{n:int}", page);
-    weft_app_configure(app, &(weft_app_options){ .struct_size = sizeof(weft_app_options),
-                                                 .listen = (const char *[]){ "127.0.0.1:0" },
-                                                 .listen_count = 1,
-                                                 .log_level_is_set = true });
-    if (pthread_create(&server, NULL, serve, app) != 0)
+    const weft_app_options options = { sizeof options, .listen = (const char *[]){ "127.0.0.1:0" }, .listen_count = 1,
+                                       .log_level_is_set = true };
+    if (weft_app_configure(app, &options) < 0 || pthread_create(&server, NULL, serve, app) != 0)
         return 1;
     int rc = weft_run(consume, app);
     weft_app_stop(app);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* A pool of two connections for five tasks: whoever finds none waits, at most 200 ms; a broken one is replaced. */
+/* A pool of two connections for five tasks: whoever finds none waits, at most half a second; a broken one is replaced. */
 #include <weft.h>
 #include <errno.h>
 #include <stdio.h>
@@ -18,10 +18,10 @@ static int log_in(void *resource, void *count)
     return 0;
 }
 
-static void log_out(void *resource, void *unused)
+static void log_out(void *unused, void *count)
 {
     (void)unused;
-    printf("connection %d: closed\n", ((struct connection *)resource)->number);
+    printf("closed, of %d in all\n", *(int *)count);
 }
 
 static int query(void *arg)
@@ -29,7 +29,7 @@ static int query(void *arg)
     WEFT_POOLED (held, arg) {
         const struct connection *c = held.resource;
         WEFT_TRY(weft_sleep(20 * WEFT_MILLISECOND));
-        held.is_broken = c->number == 1;
+        held.is_broken = c->number == 1; /* so it is closed, and another one opened in its place */
     }
     return held.result;
 }
@@ -41,7 +41,7 @@ static int run(void *unused)
     weft_pool *pool;
     struct connection *a, *b, *c;
     WEFT_TRY(weft_pool_open(&pool, struct connection, log_in, log_out, .arg = &count, .limit = 2,
-                            .acquire_timeout = 200 * WEFT_MILLISECOND));
+                            .acquire_timeout = 500 * WEFT_MILLISECOND));
     WEFT_GROUP (g) {
         for (int i = 0; i < 5; i++)
             weft_go(&g, query, pool);

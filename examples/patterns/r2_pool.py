@@ -16,11 +16,11 @@ class Pool:
         return self.count
 
     def log_out(self, connection):
-        print(f'connection {connection}: closed')
+        print(f'closed, of {self.count} in all')
 
     @contextlib.asynccontextmanager
     async def acquire(self):
-        await asyncio.wait_for(self.places.acquire(), 0.2)
+        await asyncio.wait_for(self.places.acquire(), 0.5)
         connection = self.idle.pop() if self.idle else await self.log_in()
         try:
             yield connection

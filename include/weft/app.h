@@ -65,6 +65,8 @@ typedef struct weft_route_options {
                          a group's goes before those of its routes: "api" and "user" make "api.user" */
     bool finish_when_client_leaves; /* let the handler run on when the client has gone; else it is cancelled. If the group
                                        says so, all its routes do */
+    const char *file;               /* where the route is added, for reports; set by the macros below */
+    int line;
 } weft_route_options;
 
 /* An empty app. NULL when memory is out. */
@@ -105,8 +107,9 @@ WEFT_API weft_routes *weft_routes_under_with(weft_routes *routes, const char *pr
 #define weft_route_(where, method, pattern, h, ...)                                                                            \
     _Generic((where), weft_app *                                                                                               \
              : weft_route_with, weft_routes *                                                                                  \
-             : weft_routes_route_with)((where), (method), (pattern), (h),                                                      \
-                                       &(weft_route_options){ .struct_size = sizeof(weft_route_options), __VA_ARGS__ })
+             : weft_routes_route_with)(                                                                                        \
+        (where), (method), (pattern), (h),                                                                                     \
+        &(weft_route_options){ .struct_size = sizeof(weft_route_options), .file = __FILE__, .line = __LINE__, __VA_ARGS__ })
 #define weft_get(where, pattern, ...)    weft_route_((where), "GET", (pattern), __VA_ARGS__, )
 #define weft_post(where, pattern, ...)   weft_route_((where), "POST", (pattern), __VA_ARGS__, )
 #define weft_put(where, pattern, ...)    weft_route_((where), "PUT", (pattern), __VA_ARGS__, )
@@ -148,7 +151,8 @@ typedef struct weft_app_options {
     weft_duration linger_timeout;     /* after a last reply, for the client to end the connection (2 s) */
     int64_t body_limit;               /* the routes' default, bytes (1 MiB) */
     int body_rate;        /* bytes a second that a body must come at, on average, once 30 s were spent waiting for it (500) */
-    size_t buffer_budget; /* what the bodies of all requests of a loop may hold together, bytes (256 MiB); past it 503 */
+    size_t buffer_budget; /* what bodies, unread input and unsent output of all connections of a loop may hold together, bytes
+                           * (256 MiB); past it 503, or reading and writing pause */
     size_t request_line_limit, field_limit, head_limit; /* bytes (8 KiB, 8 KiB, 16 KiB) */
     int field_count_limit;                              /* (100) */
     size_t chunk_line_limit;                            /* a chunk's size with its extensions, bytes (256) */
@@ -158,8 +162,18 @@ typedef struct weft_app_options {
     int discard_limit;       /* bytes that are passed over of a body nobody reads, or after a last reply (256 KiB) */
     int keep_alive_requests; /* requests on a connection: up to a tenth less, by chance, so that not all end at once (no limit)
                               */
-    size_t output_high;      /* unsent bytes of a connection, past which who writes waits (64 KiB) */
+    size_t output_high;      /* unsent bytes of a connection, past which who writes waits until a quarter is left (64 KiB) */
     size_t read_ahead;       /* unread bytes of a connection, past which reading pauses (16 KiB) */
+    int64_t websocket_message_limit;    /* bytes of a message, decompressed: this and what follows are the defaults of weft/ws.h
+                                           (1 MiB) */
+    int websocket_fragment_limit;       /* frames of a message (1,024) */
+    int websocket_inflate_ratio;        /* past its first 64 KiB a message may inflate to so many times its size (25) */
+    int websocket_control_rate;         /* pings and pongs of a client in a second (1,000) */
+    weft_duration websocket_ping_every; /* when nothing was heard for so long (30 s) */
+    weft_duration websocket_dead_after; /* when nothing was heard for so long the client is dropped (60 s) */
+    weft_duration websocket_close_timeout; /* for the client to answer our close (5 s) */
+    size_t websocket_queue_size;           /* what rooms may queue for a socket: bytes (1 MiB), */
+    int websocket_queue_count;             /* and messages (1,000) */
     /* Networks, separated by commas ("10.0.0.0/8,::1,unix"), of balancers that begin each connection with a PROXY header (1 or
      * 2). Then connections from elsewhere, and those without a header, are reset. Copied. Default: no headers. */
     const char *proxy_protocol;
@@ -177,12 +191,12 @@ WEFT_API int weft_app_configure(weft_app *app, const weft_app_options *options);
 
 /* Serves until stopped, on the calling thread, which must have no loop. SIGTERM and SIGINT stop it (they, and SIGQUIT, are
  * blocked in this thread and all it makes from then on, and read by a thread of their own; so is SIGHUP, with an access log in
- * a file); a second one cancels what is
- * left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if something was, or < 0 when it could
- * not start (-EADDRINUSE …), after a logged line. */
+ * a file); a second one cancels what is left, a third exits at once. Returns 0 after a stop in which nothing was cut, 75 if
+ * something was, or < 0 when it could not start (-EADDRINUSE …), after a logged line. */
 WEFT_API int weft_app_serve(weft_app *app);
 
-/* Begins to stop a serving app, as SIGTERM would. From any thread, while it serves; idempotent. */
+/* Begins to stop a serving app, as SIGTERM would, or cancels its start. From any thread, once its first hook has begun;
+ * idempotent. */
 WEFT_API void weft_app_stop(weft_app *app);
 
 /* Is the app stopping? Long handlers ask, and wind up. */

@@ -33,11 +33,15 @@ typedef struct weft_run_options {
     size_t struct_size;
     bool debug;                /* debug mode; also by WEFT_DEBUG=1 */
     weft_duration stall_limit; /* in debug mode: who holds the loop for longer is named; 0 is 100 ms; WEFT_NO_LIMIT */
+    const char *file;          /* where it is called; set by weft_run_with */
+    int line;
 } weft_run_options;
 
 /* As weft_run, with options: weft_run_with(fn, arg, .debug = true). */
 #define weft_run_with(fn, arg, ...)                                                                                            \
-    weft_run_with_((fn), (void *)(arg), &(weft_run_options){ .struct_size = sizeof(weft_run_options), __VA_ARGS__ })
+    weft_run_with_(                                                                                                            \
+        (fn), (void *)(arg),                                                                                                   \
+        &(weft_run_options){ .struct_size = sizeof(weft_run_options), .file = __FILE__, .line = __LINE__, __VA_ARGS__ })
 WEFT_API int weft_run_with_(weft_task_fn *fn, void *arg, const weft_run_options *options);
 
 /* Is this thread's loop in debug mode? */

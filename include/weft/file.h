@@ -46,7 +46,8 @@ typedef struct weft_file_options {
 /* ---- whole files ---- */
 
 /* May wait. Reads the whole file into memory of its own, ret->data (a NUL follows), to be given back by weft_bytes_drop. 0;
- * -EFBIG it is larger than `limit` bytes; -ENOENT, -EACCES, -EISDIR and the like; -ENOMEM; the reason.
+ * -EFBIG it is larger than `limit` bytes; -ENOENT, -EACCES, -EISDIR and the like; -EAGAIN a FIFO or terminal in which there
+ * is nothing yet (open that, and read it); -ENOMEM; the reason.
  * weft_file_load("config.json", 64 * 1024, &text, .beneath = folder) */
 #define weft_file_load(path, limit, ret, ...)                                                                                  \
     weft_file_load_((path), (limit), (ret), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ })
@@ -55,8 +56,9 @@ WEFT_API WEFT_WAITS int weft_file_load_(const char *path, size_t limit, weft_byt
 /* May wait. Makes these bytes the whole content of the file, made if it was not there: whoever reads it sees the former content
  * or the new one, never a mixture, and so does who looks after a power cut. (A new file beside it is written, synced, renamed
  * over it, and the folder is synced.) A new file has .permissions, a former one's are kept unless .permissions is given, but
- * for those to run as its owner or group (04000, 02000); the owner becomes this process. A link is replaced, not followed. 0;
- * -ENOSPC and the like, -ENOMEM, the reason: then the former content stands, unless a thread had begun, which goes on. */
+ * for those to run as its owner or group (04000, 02000), and its group if that may be (else the group that it gets may only do
+ * what all may); the owner becomes this process. A link is replaced, not followed. 0; -ENOSPC and the like, -ENOMEM, the
+ * reason: then the former content stands, unless a thread had begun, which goes on. */
 #define weft_file_save(path, data, size, ...)                                                                                  \
     weft_file_save_((path), (data), (size), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ })
 WEFT_API WEFT_WAITS int weft_file_save_(const char *path, const void *data, size_t size, const weft_file_options *options);
@@ -69,14 +71,17 @@ WEFT_API void weft_bytes_drop(weft_bytes *bytes);
 /* May wait. Opens a file, as fopen's modes say: "r" reads, "w" makes it or empties it, "a" makes it and writes at the end; "+"
  * both reads and writes; "x" after "w" or "a" makes a new one, and fails with -EEXIST. ("b" and "e" change nothing.) 0 with
  * *ret set; -EINVAL another mode; -EISDIR; -ENXIO a FIFO that nobody reads from; -ENOENT and the like; -ENOMEM; the reason.
- * Opening never waits for the other end of a FIFO; a read from one waits, in its thread. */
+ * Opening never waits for the other end of a FIFO. A read from one, or from a terminal, waits in the loop, not in a thread. */
 #define weft_file_open(ret, path, mode, ...)                                                                                   \
-    weft_file_open_((ret), (path), (mode), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ })
-WEFT_API WEFT_WAITS int weft_file_open_(weft_file **ret, const char *path, const char *mode, const weft_file_options *options);
+    weft_file_open_((ret), (path), (mode), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ },      \
+                    __FILE__, __LINE__)
+WEFT_API WEFT_WAITS int weft_file_open_(weft_file **ret, const char *path, const char *mode, const weft_file_options *options,
+                                        const char *file, int line);
 
 /* May wait. A new file without a name, to write and read ("w+"), in `folder` (NULL: $TMPDIR, or /tmp); it goes away with its
- * close. 0 or as weft_file_open; -EOPNOTSUPP a file system without such files. */
-WEFT_API WEFT_WAITS int weft_file_temporary(weft_file **ret, const char *folder);
+ * close. (On a file system without such files it has one for a moment.) 0 or as weft_file_open. */
+#define weft_file_temporary(ret, folder) weft_file_temporary_((ret), (folder), __FILE__, __LINE__)
+WEFT_API WEFT_WAITS int weft_file_temporary_(weft_file **ret, const char *folder, const char *file, int line);
 
 /* May wait. Closes it and frees it: call it once, it is never refused and cannot be used afterwards whatever is returned.
  * Returns 0; or an error of earlier writes that only now came to light (some network file systems); or the reason that cut the
@@ -91,8 +96,8 @@ WEFT_API void weft_file_drop(weft_file **f);
  * line: before it has come). */
 
 /* May wait. Reads from the position on what is there, at most `size` bytes and at most 256 KiB, at least one. The count; 0 at
- * the end; -EINVAL for a size of 0, -EIO and the like, -ENOMEM, the reason: then the position has not moved (of a FIFO or a
- * terminal, what a thread reads after that is lost). */
+ * the end (of a FIFO, also while nobody has it open to write); -EINVAL for a size of 0, -EIO and the like, -ENOMEM, the reason:
+ * then the position has not moved, and nothing is lost. */
 WEFT_API WEFT_WAITS int64_t weft_file_read(weft_file *f, void *buf, size_t size);
 
 /* May wait. The same from `offset` on, whatever the position; several tasks may do so at once. -ESPIPE where there is none. */
@@ -123,7 +128,7 @@ WEFT_API WEFT_WAITS int weft_file_truncate(weft_file *f, int64_t size);
 /* May wait. Returns once what was written is on the disk: 0; or -EIO, and then what has been lost is not known. */
 WEFT_API WEFT_WAITS int weft_file_sync(weft_file *f);
 
-/* Its descriptor, for other libraries; stays Weft's, and open until the close. */
+/* Its descriptor, for other libraries; stays Weft's, and open until the close. That of a FIFO or a terminal is non-blocking. */
 WEFT_API int weft_file_fd(const weft_file *f);
 
 /* ---- what is known of files ---- */

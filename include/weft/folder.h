@@ -24,8 +24,10 @@ extern "C" {
 /* May wait. Opens a folder to begin paths in. It need not be readable. 0; -ENOTDIR, -ENOENT and the like; -ENOMEM; the reason.
  */
 #define weft_folder_open(ret, path, ...)                                                                                       \
-    weft_folder_open_((ret), (path), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ })
-WEFT_API WEFT_WAITS int weft_folder_open_(weft_folder **ret, const char *path, const weft_file_options *options);
+    weft_folder_open_((ret), (path), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ }, __FILE__,  \
+                      __LINE__)
+WEFT_API WEFT_WAITS int weft_folder_open_(weft_folder **ret, const char *path, const weft_file_options *options,
+                                          const char *file, int line);
 
 /* The end of it; calls that use it end well. Never waits. NULL is fine. */
 WEFT_API void weft_folder_close(weft_folder *folder);
@@ -80,8 +82,10 @@ typedef struct weft_walk_entry {
 
 /* May wait. Opens a folder to walk through all that is in it. 0 or as weft_folder_open. */
 #define weft_walk_open(ret, path, ...)                                                                                         \
-    weft_walk_open_((ret), (path), &(weft_walk_options){ .struct_size = sizeof(weft_walk_options), __VA_ARGS__ })
-WEFT_API WEFT_WAITS int weft_walk_open_(weft_walk **ret, const char *path, const weft_walk_options *options);
+    weft_walk_open_((ret), (path), &(weft_walk_options){ .struct_size = sizeof(weft_walk_options), __VA_ARGS__ }, __FILE__,    \
+                    __LINE__)
+WEFT_API WEFT_WAITS int weft_walk_open_(weft_walk **ret, const char *path, const weft_walk_options *options, const char *file,
+                                        int line);
 
 /* May wait. The next entry, a folder's own before what is in it; otherwise in no order. Links are told, not followed. What
  * comes or goes meanwhile may be told or not. 1; 0 at the end; < 0: -EIO and the like, -ENOMEM, -EBUSY another task is asking,

@@ -22,9 +22,11 @@
  * Of Weft's other calls only weft_loop_post, weft_now, weft_log and weft_strerror are for threads.
  *
  * Each loop has threads of its own, in pools that do not starve each other: one for these calls, one for weft_parallel_for,
- * and others for files and for name look-ups. Threads start when there is work for them, up to a limit, and end when they have
- * had none for a while. All signals but those of faults are blocked in them. At the loop's end it waits for its threads, and
- * if one hangs says so in the log after a second, and every ten: a thread that does not return holds up the end of weft_run.
+ * and others for files, for name look-ups and for starting children. Threads start when there is work for them, up to a limit,
+ * and end when they have had none for a while. While functions mostly return within microseconds, the loop and the thread wait
+ * for each other awake for up to 20 us; with slower ones, or one processor, they sleep. All signals but those of faults are
+ * blocked in them. At the loop's end it waits for its threads, and if one hangs says so in the log after a second, and every
+ * ten: a thread that does not return holds up the end of weft_run.
  */
 #ifndef WEFT_OFFLOAD_H
 #define WEFT_OFFLOAD_H

@@ -61,9 +61,9 @@ typedef struct weft_pool_options {
  * no or more than 64 KiB); -ENOMEM; the reason. weft_pool_open(&pool, struct connection, log_in, log_out, .limit = 5) */
 #define weft_pool_open(ret_pool, type, open, close, ...)                                                                       \
     weft_pool_open_((ret_pool), sizeof(type), (open), (close),                                                                 \
-                    &(weft_pool_options){ .struct_size = sizeof(weft_pool_options), __VA_ARGS__ })
+                    &(weft_pool_options){ .struct_size = sizeof(weft_pool_options), __VA_ARGS__ }, __FILE__, __LINE__)
 WEFT_API WEFT_WAITS int weft_pool_open_(weft_pool **ret_pool, size_t size, weft_pool_open_fn *open, weft_pool_close_fn *close,
-                                        const weft_pool_options *options);
+                                        const weft_pool_options *options, const char *file, int line);
 
 /* Lets nobody acquire any more: tasks that wait for it get WEFT_ECLOSED, and so does who comes before it returns. Closes what
  * is idle, waits until the others have come back and are closed, and gives the pool back. 0; or the reason that cut the waiting

@@ -68,8 +68,10 @@ typedef struct weft_process_options {
  * like, also of .folder; -E2BIG; -EAGAIN, -ENOMEM, -EMFILE; -EINVAL; -ENOSYS no pidfd_open; the reason. Everything is copied.
  * weft_process_open(&p, WEFT_ARGV("make", "-j2"), .folder = "/src") */
 #define weft_process_open(ret, argv, ...)                                                                                      \
-    weft_process_open_((ret), (argv), &(weft_process_options){ .struct_size = sizeof(weft_process_options), __VA_ARGS__ })
-WEFT_API WEFT_WAITS int weft_process_open_(weft_process **ret, const char *const *argv, const weft_process_options *options);
+    weft_process_open_((ret), (argv), &(weft_process_options){ .struct_size = sizeof(weft_process_options), __VA_ARGS__ },     \
+                       __FILE__, __LINE__)
+WEFT_API WEFT_WAITS int weft_process_open_(weft_process **ret, const char *const *argv, const weft_process_options *options,
+                                           const char *file, int line);
 
 /* The other ends of the child's pipes, or NULL where there is none. They belong to the process: neither close them (for the
  * input see weft_process_end_input; weft_stream_shutdown is for sockets) nor use them after it. What a child wrote can be read

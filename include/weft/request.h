@@ -79,7 +79,8 @@ WEFT_API char *weft_format(weft_request *req, const char *format, ...) WEFT_PRIN
 
 /* ---- the reply: one per request; made whole, sent when the handler waits or ends ----
  * Each returns 0; -EALREADY when a reply was made before (that one stands); -EINVAL for a status outside 200 to 599, or a
- * body with a status that has none (204, 304); -ENOMEM. They never wait and are never refused, also in a cancelled request.
+ * body with a status that has none (204, 304); -ENOMEM; an error that answers 503 for a body of more than 16 KiB that does not
+ * fit into the loop's buffer_budget any more. They never wait and are never cut short, also in a cancelled request.
  */
 
 /* text/plain; charset=utf-8, formatted. A format of just "%s" is as cheap as the bytes. */
@@ -105,12 +106,13 @@ WEFT_API int weft_reply_redirect(weft_request *req, int status, const char *loca
  * -EINVAL also for a `type` with control bytes or of more than 1 KiB, and for a length below -1. */
 WEFT_API int weft_reply_stream(weft_request *req, int status, const char *type, int64_t length);
 
-/* May wait. Writes a piece, waiting while more than 64 KiB are unsent; the first, without weft_reply_stream before it, begins a
- * reply with status 200 and the type application/octet-stream. Pieces are sent when the handler waits or ends: to send one at
- * once, weft_yield(). The stream ends well when the handler returns 0 or more, having written what it promised; else the
- * connection is cut, so that the client can tell. Returns 0, or < 0: WEFT_EGONE; -EMSGSIZE more than was promised; -EALREADY
- * after a whole reply, or after the end of the stream, as in a deferred call; -EBUSY while another task waits in a write; the
- * reason that cut it short. */
+/* May wait. Writes a piece; when more than 64 KiB are unsent, waits until 16 KiB are left. The first, without weft_reply_stream
+ * before it, begins a reply with status 200 and the type application/octet-stream. Pieces are sent when the handler waits or
+ * ends: to send one at once, weft_yield(). What is longer than 256 KiB is written in several, with a wait between them: when
+ * that is cut short, the stream has failed. The stream ends well when the handler returns 0 or more, having written what it
+ * promised; else the connection is cut, so that the client can tell. Returns 0, or < 0: WEFT_EGONE; -EMSGSIZE more than was
+ * promised; -EALREADY after a whole reply, or after the end of the stream, as in a deferred call; -EBUSY while another task
+ * waits in a write; the reason that cut it short. */
 WEFT_API WEFT_WAITS int weft_write(weft_request *req, const void *data, size_t size);
 
 /* Adds a trailer field, sent behind the last chunk of a chunked stream. 0; -EINVAL for another reply, after the end of the

@@ -112,7 +112,8 @@ typedef struct weft_join_options {
 } weft_join_options;
 
 /* Takes a seat in the room of this name (1 to 255 bytes) for a WebSocket or a request that streams events. 0 and *ret_member;
- * -EINVAL a name or an option; -ENOSPC there are too many rooms; -ENOMEM; WEFT_ECLOSED it has ended. Never waits. */
+ * -EINVAL a name or an option; -ENOSPC there are too many rooms; -ENOMEM; -ENOBUFS: what waits for it leaves no room for what
+ * it has missed; WEFT_ECLOSED it has ended. Never waits. */
 WEFT_API int weft_room_join_ws(struct weft_ws *ws, const char *room, weft_member **ret_member,
                                const weft_join_options *options);
 WEFT_API int weft_room_join_request(struct weft_request *req, const char *room, weft_member **ret_member,
@@ -140,8 +141,9 @@ WEFT_API WEFT_WAITS int weft_room_wait_(struct weft_request *req, const char *ro
 #define weft_room_wait_with_(req, room, ret_heard, ...)                                                                        \
     weft_room_wait_((req), (room), (ret_heard), &(weft_join_options){ .struct_size = sizeof(weft_join_options), __VA_ARGS__ })
 
-/* Leaves before the WebSocket or the stream ends; idempotent. What was sent before may still arrive. The seat can be asked
- * until then, but not be sent from (WEFT_ECLOSED). */
+/* Leaves before the WebSocket or the stream ends, and gives the seat back: `me` is not to be used any more. What was sent
+ * before may still arrive. NULL is fine. (A seat that is left because the WebSocket or the stream was closed stays until the
+ * handler has ended: it can be asked, but not be sent from, WEFT_ECLOSED.) */
 WEFT_API void weft_room_leave(weft_member *me);
 
 WEFT_API uint64_t weft_member_id(const weft_member *me);      /* unlike any other's of the set; from 1 */

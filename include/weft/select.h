@@ -38,8 +38,13 @@ enum weft_select_kind {
     WEFT_SELECT_EVENT,
     WEFT_SELECT_PLACE,
     WEFT_SELECT_END,
-    WEFT_SELECT_TIMEOUT
+    WEFT_SELECT_TIMEOUT,
+    WEFT_SELECT_PROCESS,
+    WEFT_SELECT_SIGNAL
 };
+
+struct weft_process;
+struct weft_signal;
 
 typedef struct weft_select_case {
     enum weft_select_kind kind;
@@ -48,6 +53,8 @@ typedef struct weft_select_case {
         weft_event *event;
         weft_semaphore *semaphore;
         weft_task *task;
+        struct weft_process *process;
+        struct weft_signal *signal;
     } on; /* borrowed; NULL: the case never happens */
     void *item;
     size_t item_size;
@@ -84,6 +91,18 @@ typedef struct weft_select_case {
 #define WEFT_ON_END(t)                                                                                                         \
     {                                                                                                                          \
         .kind = WEFT_SELECT_END, .on = {.task = (t) }                                                                          \
+    }
+
+/* A child has ended, as weft_process_wait (weft/process.h): result 0 with its status, or -ECHILD, or WEFT_ECLOSED. */
+#define WEFT_ON_PROCESS(p, status_ptr)                                                                                         \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_PROCESS, .on = { .process = (p) }, .item = (status_ptr), .item_size = sizeof *(status_ptr)         \
+    }
+
+/* A signal has come, as weft_signal_wait (weft/signal.h): result how often, > 0, or WEFT_ECLOSED. */
+#define WEFT_ON_SIGNAL(s)                                                                                                      \
+    {                                                                                                                          \
+        .kind = WEFT_SELECT_SIGNAL, .on = {.signal = (s) }                                                                     \
     }
 
 /* d has passed since the call: result 0. 0 or less happens at once, unless another case can: so select does not wait. */

@@ -30,7 +30,8 @@ typedef struct weft_signal weft_signal;
 
 /* Begins to count a signal. 0 with *ret set; -EINVAL not a signal that can be waited for (SIGKILL, SIGSTOP, SIGSEGV and other
  * faults); -EBUSY it is the app's; -ENOMEM; -EPERM outside a loop, which is misuse. Never waits. */
-WEFT_API WEFT_MUST int weft_signal_open(weft_signal **ret, int signal);
+#define weft_signal_open(ret, signal) weft_signal_open_((ret), (signal), __FILE__, __LINE__)
+WEFT_API WEFT_MUST int weft_signal_open_(weft_signal **ret, int signal, const char *file, int line);
 
 /* May wait. Waits until the signal has come since the last time that this was told; returns how often it has, > 0. Several
  * tasks may wait: all are told. WEFT_ECLOSED it was closed meanwhile; or the reason, and then nothing was taken. */
@@ -45,7 +46,9 @@ WEFT_API void weft_signal_drop(weft_signal **s);
 /* weft_run for programs that a Ctrl-C should end well: SIGINT or SIGTERM cancels the first task and all that it started, so
  * that their waits return WEFT_ECANCELED and their clean-up runs. A second one has its default effect: it ends the program at
  * once. Returns as weft_run; *ret_signal (may be NULL) is the signal that came, or 0. */
-WEFT_API int weft_run_interruptible(weft_task_fn *fn, void *arg, int *ret_signal);
+#define weft_run_interruptible(fn, arg, ret_signal)                                                                            \
+    weft_run_interruptible_((fn), (void *)(arg), (ret_signal), __FILE__, __LINE__)
+WEFT_API int weft_run_interruptible_(weft_task_fn *fn, void *arg, int *ret_signal, const char *file, int line);
 
 #ifdef __cplusplus
 }

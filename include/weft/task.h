@@ -123,7 +123,8 @@ WEFT_API void weft_task_cancel(weft_task *task);
 /* Runs fn(arg) as the first task of a new loop on this thread, until it and every task it spawned have ended. Returns the
  * first error of them, else what fn returned; -ENOMEM or another -errno if the loop cannot start; -EDEADLK inside a task,
  * which is misuse. */
-WEFT_API int weft_run(weft_task_fn *fn, void *arg);
+#define weft_run(fn, arg) weft_run_((fn), (void *)(arg), __FILE__, __LINE__)
+WEFT_API int weft_run_(weft_task_fn *fn, void *arg, const char *file, int line);
 
 /* Calls fn(arg) at the end of the calling task (in a handler: of the request), also when it fails or is cancelled; the
  * latest first, after the tasks of its groups have ended, under a shield of WEFT_CLEANUP_TIME for each, so fn may wait.

@@ -36,7 +36,8 @@ typedef struct weft_test {
 
 /* Runs the tests one after the other and prints a TAP line for each. Flags: --list, --seed N (for all), --repeat N (with N
  * seeds each), and names or parts of names to choose tests. Returns the exit status: 0 all passed, 1 not, 2 a bad flag. */
-WEFT_API int weft_test_main(const weft_test *tests, size_t count, int argc, char **argv);
+#define weft_test_main(tests, count, argc, argv) weft_test_main_((tests), (count), (argc), (argv), __FILE__, __LINE__)
+WEFT_API int weft_test_main_(const weft_test *tests, size_t count, int argc, char **argv, const char *file, int line);
 
 /* Fails the test with file, line and text, and lets it go on. */
 #define WEFT_CHECK(condition) weft_check_((condition), #condition, __FILE__, __LINE__)
@@ -61,6 +62,8 @@ typedef struct weft_test_options {
     bool fail_after;  /* and so does every later one */
     bool quiet;       /* do not print the list of tasks at a deadlock */
     bool debug;       /* debug mode (weft/debug.h): the report counts the mistakes; who holds the loop is not watched */
+    const char *file; /* where it is called; set by weft_test_run */
+    int line;
 } weft_test_options;
 
 typedef struct weft_test_report {
@@ -76,7 +79,9 @@ typedef struct weft_test_report {
  * cancelled, in spite of shields, so that their clean-up runs). */
 WEFT_API int weft_test_run_(weft_task_fn *fn, void *arg, weft_test_report *report, const weft_test_options *options);
 #define weft_test_run(fn, arg, report, ...)                                                                                    \
-    weft_test_run_((fn), (void *)(arg), (report), &(weft_test_options){ .struct_size = sizeof(weft_test_options), __VA_ARGS__ })
+    weft_test_run_(                                                                                                            \
+        (fn), (void *)(arg), (report),                                                                                         \
+        &(weft_test_options){ .struct_size = sizeof(weft_test_options), .file = __FILE__, .line = __LINE__, __VA_ARGS__ })
 
 /* ---- requests to an app, without a socket ----
  * They go through the real connection code over a memory stream, on the loop of the calling task; the app is served there from

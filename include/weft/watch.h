@@ -45,7 +45,8 @@ typedef struct weft_watch_event {
 
 /* Opens a watch of nothing. 0; -EMFILE (the system has few of them for each user); -ENOMEM; -EPERM outside a loop, which is
  * misuse. Never waits. */
-WEFT_API WEFT_MUST int weft_watch_open(weft_watch **ret);
+#define weft_watch_open(ret) weft_watch_open_((ret), __FILE__, __LINE__)
+WEFT_API WEFT_MUST int weft_watch_open_(weft_watch **ret, const char *file, int line);
 
 /* May wait. Watches a file or a folder as well; *ret_id (may be NULL) tells its events from others', and is the same for the
  * same file. 0; -ENOENT, -EACCES and the like; -ENOSPC the user's limit is reached; -ENOMEM; WEFT_ECLOSED; the reason: then it

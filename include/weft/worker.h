@@ -25,10 +25,12 @@ extern "C" {
 
 #define WEFT_WORKERS_AUTO (-1) /* for .workers: as many as there are processors */
 
-/* Each runs in a task, and may wait. An error (< 0) of one that starts something is logged, and weft_app_serve returns it. */
+/* Each runs in a task, and may wait. An error (< 0) of one that starts something is logged, and weft_app_serve returns it. A
+ * request to stop that comes while one starts something cancels it (its waits return WEFT_ECANCELED), and weft_app_serve
+ * returns 0; those that stop something have what is left of the time of the stop. */
 typedef struct weft_app_hook_options {
     size_t struct_size;
-    int (*start)(weft_app *app);                          /* once, before anything listens; signals still end the program */
+    int (*start)(weft_app *app);                          /* once, before anything listens */
     void (*stop)(weft_app *app);                          /* once, after the last worker has ended; if `start` succeeded */
     int (*worker_start)(weft_app *app, void **ret_state); /* in each worker, before it listens */
     void (*worker_stop)(weft_app *app, void *state); /* in each, after its last connection; if its worker_start succeeded */

@@ -62,7 +62,7 @@ enum weft_ws_deflate {
     WEFT_WS_DEFLATE_OFF
 };
 
-/* 0 or NULL is the default. */
+/* 0 or NULL is the default: that of the app (weft_app_options), where it has one. */
 typedef struct weft_ws_options {
     size_t struct_size;
     const char *const *protocols; /* sub-protocols, the best first; ends in NULL. Texts are borrowed until the socket's end */
@@ -71,7 +71,8 @@ typedef struct weft_ws_options {
     int fragment_limit;         /* frames of a message (1,024); past it 1009 */
     enum weft_ws_deflate deflate;
     size_t deflate_threshold;    /* smaller messages are sent as they are, bytes (1 KiB) */
-    weft_duration ping_every;    /* when nothing was heard for so long, less up to a tenth by chance (30 s) */
+    weft_duration ping_every;    /* when nothing was heard for so long, less up to a tenth by chance (30 s; at most half of
+                                    dead_after) */
     weft_duration dead_after;    /* when nothing was heard for so long the peer is dropped (60 s) */
     weft_duration close_timeout; /* for the peer to answer our close (5 s) */
 } weft_ws_options;
@@ -96,9 +97,9 @@ WEFT_API const char *weft_ws_protocol(const weft_ws *ws);
  * cut it short: then nothing is lost, and a later call goes on where this one stopped. */
 WEFT_API WEFT_WAITS int weft_ws_receive(weft_ws *ws, weft_message *ret_message);
 
-/* A part of a message, for messages larger than memory should hold: as much as has come, at most about 64 KiB (compressed ones
- * 100 KiB). A character may lie across two parts. The limits on messages do not hold here, unless a weft_ws_receive takes the
- * rest of a message: then they hold for that. */
+/* A part of a message, for messages larger than memory should hold: as much as has come, at most about 64 KiB (of a
+ * compressed one 200 KiB). A character may lie across two parts. The limits on messages do not hold here, unless a
+ * weft_ws_receive takes the rest of a message: then they hold for that. */
 typedef struct weft_part {
     const void *data;
     size_t size; /* bytes; may be 0 at the end */

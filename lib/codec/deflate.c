@@ -5,6 +5,10 @@
  *
  * A peer may end the stream inside a message (a block with BFINAL): the rest of the message is then a new stream, without what
  * went before. What comes out of a message is counted against what went in.
+ *
+ * A message is whole when its last byte ends in the header of an empty block without compression, the rest of which was left
+ * out: zlib's inflateSyncPoint tells exactly that. To feed the rest and see whether zlib objects is not enough: in the middle
+ * of a block the four bytes are codes or data like any others.
  */
 #include "lib/codec/deflate.h"
 
@@ -28,9 +32,7 @@ struct weft_deflate {
 
 struct weft_inflate {
     z_stream stream;
-    uint64_t in, out;   /* bytes of this message */
-    unsigned tail_at;   /* bytes of the tail that went in */
-    bool has_restarted; /* a stream has ended inside this message */
+    uint64_t in, out; /* bytes of this message */
 };
 
 bool weft_deflate_is_there(void)
@@ -130,16 +132,15 @@ void weft_inflate_reset(weft_inflate *z)
 {
     inflateReset(&z->stream);
     z->in = z->out = 0;
-    z->tail_at = 0;
-    z->has_restarted = false;
 }
 
-static bool is_bomb(const weft_inflate *z)
+/* What comes out beyond the free part is held against all that went in. */
+static bool is_bomb(const weft_inflate *z, unsigned ratio)
 {
-    return z->out > WEFT_INFLATE_FREE && z->out > z->in * WEFT_INFLATE_RATIO;
+    return z->out > WEFT_INFLATE_FREE && (z->out - WEFT_INFLATE_FREE - 1) / ratio >= z->in;
 }
 
-int64_t weft_inflate_run(weft_inflate *z, const void *in, size_t size, size_t *at, void *out, size_t room)
+int64_t weft_inflate_run(weft_inflate *z, unsigned ratio, const void *in, size_t size, size_t *at, void *out, size_t room)
 {
     z_stream *s = &z->stream;
     size_t left = size - *at;
@@ -151,10 +152,8 @@ int64_t weft_inflate_run(weft_inflate *z, const void *in, size_t size, size_t *a
     int rc;
     do {
         rc = inflate(s, Z_SYNC_FLUSH);
-        if (rc == Z_STREAM_END) {
+        if (rc == Z_STREAM_END)
             inflateReset(s);
-            z->has_restarted = true;
-        }
     } while (rc == Z_STREAM_END && s->avail_in > 0 && s->avail_out > 0);
     size_t taken = in_before - s->avail_in, written = out_before - s->avail_out;
     *at += taken;
@@ -162,24 +161,29 @@ int64_t weft_inflate_run(weft_inflate *z, const void *in, size_t size, size_t *a
     z->out += written;
     if (rc == Z_MEM_ERROR)
         return -ENOMEM;
-    if (rc != Z_OK && rc != Z_BUF_ERROR && rc != Z_STREAM_END)
+    bool is_wrong = rc != Z_OK && rc != Z_BUF_ERROR && rc != Z_STREAM_END;
+    if (is_wrong && written == 0) /* else it says so again: what came before is judged first, however the input was cut */
         return WEFT_EPROTOCOL;
-    return is_bomb(z) ? -E2BIG : (int64_t)written;
+    return is_bomb(z, ratio) ? -E2BIG : (int64_t)written;
 }
 
-int64_t weft_inflate_end(weft_inflate *z, void *out, size_t room, bool keeps_context)
+int weft_inflate_end(weft_inflate *z, bool keeps_context)
 {
-    size_t at = z->tail_at;
-    int64_t written = weft_inflate_run(z, tail, TAIL_SIZE, &at, out, room);
-    z->tail_at = (unsigned)at;
-    if (written < 0 || (size_t)written == room)
-        return written;
-    if (at < TAIL_SIZE)
-        return WEFT_EPROTOCOL;
-    if (!keeps_context || z->has_restarted)
-        weft_inflate_reset(z);
+    z_stream *s = &z->stream;
+    unsigned char nothing;
+    bool is_whole = z->in == 0 || inflateSyncPoint(s) == 1;
+    if (is_whole && z->in > 0 && keeps_context) {
+        s->next_in = (unsigned char *)(uintptr_t)tail;
+        s->avail_in = TAIL_SIZE;
+        s->next_out = &nothing;
+        s->avail_out = sizeof nothing;
+        int rc = inflate(s, Z_SYNC_FLUSH);
+        if (rc == Z_STREAM_END)
+            inflateReset(s);
+        is_whole = (rc == Z_OK || rc == Z_STREAM_END) && s->avail_in == 0;
+    }
     z->in = z->out = 0;
-    z->tail_at = 0;
-    z->has_restarted = false;
-    return written;
+    if (!keeps_context)
+        weft_inflate_reset(z);
+    return is_whole ? 0 : WEFT_EPROTOCOL;
 }

@@ -18,8 +18,7 @@ typedef struct weft_deflate weft_deflate;
 typedef struct weft_inflate weft_inflate;
 
 enum {
-    WEFT_INFLATE_RATIO = 25,       /* bytes out for each byte in, at most, */
-    WEFT_INFLATE_FREE = 64 * 1024, /* once so many have come out */
+    WEFT_INFLATE_FREE = 64 * 1024, /* bytes of a message that may come out of however few */
     WEFT_DEFLATE_WINDOW_MIN = 9,   /* zlib makes no raw stream with a window of 2^8 */
     WEFT_DEFLATE_WINDOW_MAX = 15,
 };
@@ -45,13 +44,14 @@ void weft_inflate_free(weft_inflate *z);
 /* Forgets everything: for a stream that another message is to use. */
 void weft_inflate_reset(weft_inflate *z);
 
-/* Inflates in[*at, size) into out[0, room), moving *at behind what was taken; the count of bytes written. When that is `room`
- * there may be more to come of what was taken already. WEFT_EPROTOCOL for what is no deflate stream, -E2BIG when more comes out
- * than WEFT_INFLATE_RATIO allows, -ENOMEM. */
-int64_t weft_inflate_run(weft_inflate *z, const void *in, size_t size, size_t *at, void *out, size_t room);
+/* Inflates in[*at, size) into out[0, room), moving *at behind what was taken; the count of bytes written. While that is not 0
+ * there may be more to come of what was taken already, or something wrong in it. WEFT_EPROTOCOL for what is no deflate stream;
+ * -E2BIG when more comes out of the message than WEFT_INFLATE_FREE and `ratio` bytes for each that went in; -ENOMEM. */
+int64_t weft_inflate_run(weft_inflate *z, unsigned ratio, const void *in, size_t size, size_t *at, void *out, size_t room);
 
-/* The same for the end of a message: as if the empty block that was left out followed. Call it until it returns less than
- * `room`. `keeps_context`: the next message may refer to this one. */
-int64_t weft_inflate_end(weft_inflate *z, void *out, size_t room, bool keeps_context);
+/* The message has ended, and all that could be inflated of it has been. `keeps_context`: the next one may refer to it. 0, or
+ * WEFT_EPROTOCOL: it was cut off in the middle of a block. A message of no bytes at all, which some peers send for an empty
+ * one, is fine. */
+int weft_inflate_end(weft_inflate *z, bool keeps_context);
 
 #endif

@@ -149,6 +149,17 @@ weft_chunked *weft_chunked_new(weft_arena *arena, const weft_chunked_limits *lim
     return c;
 }
 
+weft_chunked *weft_chunked_copy(const weft_chunked *c)
+{
+    weft_chunked *copy = weft_arena_alloc(c->arena, sizeof(*copy));
+    if (!copy)
+        return NULL;
+    *copy = *c;
+    copy->llhttp.data = copy;
+    copy->section_room = copy->section_size; /* to add to it, it takes one of its own */
+    return copy;
+}
+
 /* Shows llhttp what ours has passed. 0, or it is refused. */
 static int feed(weft_chunked *c, const char *data, size_t size)
 {

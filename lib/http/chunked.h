@@ -68,6 +68,9 @@ typedef struct weft_chunked weft_chunked;
 /* Lives in the arena, about 250 bytes. The limits are borrowed for as long. NULL when memory is out. */
 weft_chunked *weft_chunked_new(weft_arena *arena, const weft_chunked_limits *limits);
 
+/* Another at the same place of the same body, in the same arena: to look ahead with. NULL when memory is out. */
+weft_chunked *weft_chunked_copy(const weft_chunked *chunked);
+
 /* Takes from the front of `data`, up to the end of the first run of payload, of the body, or of `data`. Returns what it has
  * found, an enum weft_chunked_result, with the bytes taken in *ret_consumed and, for payload only, the run in *ret_payload,
  * which points into `data`. Or returns the negative status to refuse the message with: -400, -413 or -431, of which

@@ -60,6 +60,7 @@ static void close_net(weft_loop *loop)
     CHECK(weft_list_is_empty(&net->streams));
     weft_tls_close_loop(net);
     weft_outboxes_close(net->outboxes);
+    net->outboxes = NULL;
     while (net->free_blocks) {
         struct weft_net_block *block = net->free_blocks;
         net->free_blocks = block->next;

@@ -37,14 +37,15 @@
 typedef struct weft_shared {
     unsigned magic;
     uint32_t refs;
-    bool may_drop; /* by weft_outbox_drop_oldest; false at first */
-    uint64_t key;  /* of weft_outbox_drop_key; 0 for none, as at first */
+    bool may_drop;  /* by weft_outbox_drop_oldest; false at first */
+    uint32_t count; /* messages in it, for the bounds; 1 at first */
+    uint64_t key;   /* of weft_outbox_drop_key; 0 for none, as at first */
     size_t size;
     char data[];
 } weft_shared;
 
 /* A buffer of `size` bytes (not 0), not cleared, with one reference, the caller's; to be filled in before it is appended
- * anywhere. NULL when memory is out. */
+ * anywhere. NULL when memory is out. Small ones are kept by the loop for the next. */
 weft_shared *weft_shared_new(size_t size);
 
 static inline weft_shared *weft_shared_ref(weft_shared *buf)
@@ -65,7 +66,7 @@ struct weft_outbox_loan;
 /* The bounds of an outbox, and what its owner is told, on the loop's stack; in each the owner may close the outbox. */
 typedef struct weft_outbox_rules {
     size_t size_most;    /* bytes unsent: an append beyond is refused, unless the outbox is empty */
-    uint32_t count_most; /* buffers */
+    uint32_t count_most; /* messages */
     size_t size_high;    /* from here on it is high, until both have fallen to half of it */
     uint32_t count_high;
     void (*low)(weft_outbox *o);               /* it was high and is not any more; may be NULL */
@@ -87,7 +88,7 @@ struct weft_outbox {
     struct weft_outbox_loan *loan; /* the buffer that was cut, with the transport */
     size_t size;                   /* bytes unsent, those lent included */
     size_t sent;                   /* bytes of the first buffer that have gone */
-    uint32_t count;                /* buffers unsent, the one lent included */
+    uint32_t count;                /* messages unsent, the one lent included */
     int error;
     bool is_blocked; /* the transport is to say `drained` first */
     bool is_high;

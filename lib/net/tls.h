@@ -62,6 +62,7 @@ int weft_tls_wrap(weft_transport *t, weft_loop *loop, const weft_transport_event
 
 extern const weft_transport_events weft_tls_inner_events;
 weft_transport *weft_tls_inner(const weft_transport *t);
+weft_transport *weft_tls_outer(weft_transport *inner); /* the one that it is inside of */
 
 /* The inner one is open, or connecting. A server's end waits for the client, from the first read_start on; a client's says
  * `connected` when the handshake is over, or why it is not. */

@@ -30,6 +30,8 @@ typedef struct weft_transport_events {
     void (*input)(weft_transport *t, char *data, int64_t size);
     /* What was queued has all been sent (0), or cannot be (-errno, said once). Not said when nothing had to be queued. */
     void (*drained)(weft_transport *t, int error);
+    /* Some of what was queued has been sent and some is left: t->queued has fallen. NULL: the owner does not ask. */
+    void (*eased)(weft_transport *t);
     /* Nothing of it is in use any more. */
     void (*closed)(weft_transport *t);
     /* Only of weft_transport_connect: 0, or -errno; it is then to be closed. */
@@ -92,6 +94,13 @@ int weft_transport_connect(weft_transport *t, weft_loop *loop, const struct weft
 static inline int weft_transport_read_start(weft_transport *t)
 {
     return t->is_reading || t->has_ended ? 0 : t->ops->read_start(t);
+}
+
+/* For the transports themselves. */
+static inline void weft_transport_say_eased(weft_transport *t)
+{
+    if (t->events->eased)
+        t->events->eased(t);
 }
 
 static inline void weft_transport_read_stop(weft_transport *t)

@@ -258,13 +258,16 @@ static void drain(struct end *e)
 {
     weft_transport *t = e->t;
     if (t->queued > 0) {
-        size_t size = takes(e, t->queued);
+        const size_t size = takes(e, t->queued);
         t->queued -= size;
         e->sent += size;
         if (size > 0)
             say_soon(peer_of(e));
-        if (t->queued > 0 && !breaks_now(e))
+        if (t->queued > 0 && !breaks_now(e)) {
+            if (size > 0)
+                weft_transport_say_eased(t);
             return;
+        }
         e->says_drained = true;
         if (t->is_shut && !t->error)
             end_input(peer_of(e));

@@ -529,6 +529,14 @@ static void on_inner_drained(weft_transport *inner, int error)
         t->events->drained(t, error);
 }
 
+static void on_inner_eased(weft_transport *inner)
+{
+    weft_transport *t = tls_around(inner)->t;
+    t->queued = t->queued ? inner->queued : 0;
+    if (t->queued)
+        weft_transport_say_eased(t);
+}
+
 static void free_tls(struct tls *s)
 {
     weft_tls_release_setup(s->setup);
@@ -561,6 +569,7 @@ static void on_inner_connected(weft_transport *inner, int error)
 const weft_transport_events weft_tls_inner_events = {
     .input = on_inner_input,
     .drained = on_inner_drained,
+    .eased = on_inner_eased,
     .closed = on_inner_closed,
     .connected = on_inner_connected,
 };
@@ -602,6 +611,11 @@ static const weft_transport_ops ops_inside = { OPS };
 weft_transport *weft_tls_inner(const weft_transport *t)
 {
     return &tls_of(t)->inner;
+}
+
+weft_transport *weft_tls_outer(weft_transport *inner)
+{
+    return tls_around(inner)->t;
 }
 
 int weft_tls_wrap(weft_transport *t, weft_loop *loop, const weft_transport_events *events,

@@ -88,6 +88,8 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
         weft_net_trim_input(net, (size_t)size);
         t->events->input(t, buf->base, size);
     } else if (size < 0) {
+        if (size == UV_EOF && t->error == -ECONNRESET)
+            size = UV_ECONNRESET; /* a write heard of it first: the kernel tells each error once, and then an end */
         if (size != UV_EOF)
             t->error = (int)size;                                /* libuv lets nothing be written either */
         bool is_end = size == UV_EOF && t->error != -ECONNRESET; /* a reset that a write has been told of reads as an end */
@@ -233,8 +235,10 @@ static void go_on(weft_transport *t, size_t size, int status)
         fail_output(t, status);
         return;
     }
-    if (t->queued > 0)
+    if (t->queued > 0) {
+        weft_transport_say_eased(t);
         return;
+    }
     if (t->is_shut)
         end_output(t); /* it can only fail because the connection is broken: reading tells */
     t->events->drained(t, 0);

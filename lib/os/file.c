@@ -5,11 +5,14 @@
  *
  *     open ──> closed by its owner ──> no user left ──> close(2) in a thread ──> freed
  *
- * The descriptor is opened non-blocking, so that a FIFO without another end keeps no thread for ever, and made blocking again.
+ * The descriptor is opened non-blocking, and stays so: a FIFO without another end keeps no thread, neither at its opening nor
+ * when it is read. To files of a disk that means nothing.
  */
 #include "lib/os/file.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +20,7 @@
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
 #include "lib/os/beneath.h"
+#include "lib/task/debug.h"
 
 enum { LINE_DEFAULT = 64 * 1024 };
 
@@ -53,7 +57,7 @@ static void come_back(weft_job *job)
 static bool begin_close(weft_file *f)
 {
     f->closing = (weft_job){ .fn = close_in_thread, .arg = f, .name = "file close", .done = come_back };
-    return !((weft_os *)f->loop->os)->is_stopping && weft_pool_submit(WEFT_POOL_FILES, &f->closing, false) == 0;
+    return !((weft_os *)f->loop->os)->is_stopping && weft_threads_submit(WEFT_THREADS_FILES, &f->closing, false) == 0;
 }
 
 void weft_file_leave(weft_file *f)
@@ -78,6 +82,7 @@ static void mark_closed(weft_file *f)
     f->is_closed = true;
     f->users++;
     weft_list_remove(&f->open.link);
+    weft_debug_gone(f);
     weft_waiter_serve_all(&f->line, WEFT_ECLOSED);
 }
 
@@ -174,17 +179,13 @@ struct open_work {
     int fd;
 };
 
-/* Folders can be opened to read, but not read. What is no regular file is made blocking again. */
+/* Folders can be opened to read, but not read. */
 static int check_kind(int fd)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (S_ISDIR(st.st_mode))
-        return -EISDIR;
-    if (!S_ISREG(st.st_mode) && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) < 0)
-        return -errno;
-    return 0;
+    return S_ISDIR(st.st_mode) ? -EISDIR : 0;
 }
 
 static int open_in_thread(void *arg)
@@ -201,12 +202,37 @@ static int open_in_thread(void *arg)
     return rc;
 }
 
+int weft_file_open_and_unlink(const char *folder, mode_t permissions)
+{
+    char name[WEFT_RANDOM_NAME], path[PATH_MAX];
+    int fd, tries = 100;
+    do {
+        weft_random_name(name);
+        int size = snprintf(path, sizeof path, "%s/%s", folder, name);
+        if (size < 0 || (size_t)size >= sizeof path)
+            return -ENAMETOOLONG;
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, permissions);
+    } while (fd < 0 && errno == EEXIST && --tries > 0);
+    if (fd < 0)
+        return -errno;
+    if (unlink(path) == 0)
+        return fd;
+    int rc = -errno;
+    close(fd);
+    return rc;
+}
+
 static int open_unnamed_in_thread(void *arg)
 {
     struct open_work *w = arg;
     const char *folder = *w->path.text ? w->path.text : getenv("TMPDIR");
-    w->fd = open(folder && *folder ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, w->permissions);
-    return w->fd < 0 ? -errno : 0;
+    folder = folder && *folder ? folder : "/tmp";
+    w->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, w->permissions);
+    if (w->fd < 0 && errno != EOPNOTSUPP && errno != EISDIR) /* the latter from kernels that do not know the flag */
+        return -errno;
+    if (w->fd < 0)
+        w->fd = weft_file_open_and_unlink(folder, w->permissions);
+    return w->fd < 0 ? w->fd : 0;
 }
 
 static void dispose_open(weft_work *work)
@@ -249,22 +275,29 @@ static int open_file(weft_file **ret, const char *path, int flags, const weft_fi
     return rc;
 }
 
-int weft_file_open_(weft_file **ret, const char *path, const char *mode, const weft_file_options *options)
+int weft_file_open_(weft_file **ret, const char *path, const char *mode, const weft_file_options *options, const char *file,
+                    int line)
 {
     int rc = weft_wait_check("file open");
     if (rc < 0)
         return rc;
     int flags = flags_of(mode);
-    return flags < 0 ? flags : open_file(ret, path, flags, options, open_in_thread, WEFT_PLACE_HERE);
+    rc = flags < 0 ? flags : open_file(ret, path, flags, options, open_in_thread, WEFT_PLACE_HERE);
+    if (rc == 0)
+        weft_debug_made(*ret, "a file", file, line);
+    return rc;
 }
 
-int weft_file_temporary(weft_file **ret, const char *folder)
+int weft_file_temporary_(weft_file **ret, const char *folder, const char *file, int line)
 {
     int rc = weft_wait_check("file temporary");
     if (rc < 0)
         return rc;
     const weft_file_options options = { .struct_size = sizeof options, .permissions = 0600 };
-    return open_file(ret, folder ? folder : "", O_RDWR, &options, open_unnamed_in_thread, WEFT_PLACE_HERE);
+    rc = open_file(ret, folder ? folder : "", O_RDWR, &options, open_unnamed_in_thread, WEFT_PLACE_HERE);
+    if (rc == 0)
+        weft_debug_made(*ret, "a file", file, line);
+    return rc;
 }
 
 /* ---- questions ---- */

@@ -11,6 +11,7 @@
 #define WEFT_LIB_OS_FILE_H
 
 #include <string.h>
+#include <sys/types.h>
 
 #include <weft/folder.h>
 
@@ -86,6 +87,11 @@ static inline size_t weft_file_options_line_limit(const weft_file_options *o)
 {
     return o->struct_size >= offsetof(weft_file_options, line_limit) + sizeof o->line_limit ? o->line_limit : 0;
 }
+
+/* ---- for threads (file.c) ---- */
+
+/* A new file in the folder whose name is gone again: where O_TMPFILE is not supported. The descriptor or -errno. */
+int weft_file_open_and_unlink(const char *folder, mode_t permissions);
 
 /* ---- for threads (path.c) ---- */
 

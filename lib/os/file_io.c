@@ -7,12 +7,17 @@
  * (256 KiB take about as long as a thread and back: 10 us). Reads go by position (pread) and move the file's only once they are
  * told; so one that was cut short has taken nothing. A write that was abandoned counts as unfinished until its thread is back,
  * and whatever is called next waits for that.
+ *
+ * What has no positions (a FIFO, a terminal) is not waited for in a thread, which might be for ever: the thread says EAGAIN,
+ * and the loop waits for the descriptor. A read of it takes what it reads; so an abandoned one counts as unfinished too, and
+ * leaves its bytes to the next.
  */
 #include "lib/os/file.h"
 
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <weft/fd.h>
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
@@ -25,7 +30,8 @@ struct io_work {
     int64_t offset; /* < 0: where the system's position is */
     size_t size;
     size_t done;  /* bytes written */
-    bool changes; /* the file */
+    bool changes; /* the file, or what is left to read in it */
+    bool reads;
     weft_file_info info;
     char data[];
 };
@@ -87,12 +93,49 @@ static void abandon_io(weft_work *work)
     w->file->unfinished += w->changes;
 }
 
+/* Room for `size` more bytes behind what has been read ahead, and a NUL. */
+static int make_room(weft_file *f, size_t size)
+{
+    if (f->ahead_at > 0) {
+        memmove(f->ahead, f->ahead + f->ahead_at, f->ahead_size);
+        f->ahead_at = 0;
+    }
+    size_t room = f->ahead_room;
+    if (room >= f->ahead_size + size + 1)
+        return 0;
+    while (room < f->ahead_size + size + 1)
+        room = room ? room * 2 : 2 * LINE_READ;
+    char *grown = weft_mem_realloc(f->ahead, room);
+    if (!grown)
+        return -ENOMEM;
+    f->ahead = grown;
+    f->ahead_room = room;
+    return 0;
+}
+
+/* What an abandoned work has read and the file has no more, for the next call that reads. */
+static void leave_to_next(weft_file *f, const struct io_work *w)
+{
+    if (!w->reads || w->work.job.result <= 0)
+        return;
+    size_t size = (size_t)w->work.job.result;
+    if (make_room(f, size) < 0) {
+        weft_log(WEFT_LOG_WARNING, "memory was out: %zu bytes that were read for a cancelled call are lost", size);
+        return;
+    }
+    memcpy(f->ahead + f->ahead_at + f->ahead_size, w->data, size);
+    f->ahead_size += size;
+}
+
 static void dispose_io(weft_work *work)
 {
     struct io_work *w = CONTAINER_OF(work, struct io_work, work);
     weft_file *f = w->file;
-    if (work->is_abandoned && w->changes && --f->unfinished == 0)
-        weft_waiter_serve_all(&f->line, 0);
+    if (work->is_abandoned && w->changes) {
+        leave_to_next(f, w);
+        if (--f->unfinished == 0)
+            weft_waiter_serve_all(&f->line, 0);
+    }
     weft_mem_free(w);
     weft_file_leave(f);
 }
@@ -130,6 +173,15 @@ static int await_unfinished(weft_file *f, const void *place)
     return rc;
 }
 
+/* Until the descriptor can be read or written: 0, or the reason. */
+static int await_ready(weft_file *f, int events, const char *what, const void *place)
+{
+    int rc = weft_wait_check(what);
+    if (rc == 0)
+        rc = weft_fd_park(f->fd, events, what, f, place);
+    return rc > 0 ? weft_wait_check(what) : rc;
+}
+
 static void end_call(weft_file *f, bool moves)
 {
     if (moves)
@@ -158,11 +210,13 @@ static int begin_call(weft_file *f, const char *what, bool is_allowed, bool move
 
 /* ---- reading ---- */
 
-static int64_t read_at(weft_file *f, const char *what, void *buf, size_t size, int64_t offset, const void *place)
+/* What is there: as weft_file_read; -EAGAIN nothing is, yet. */
+static int64_t read_chunk(weft_file *f, const char *what, void *buf, size_t size, int64_t offset, const void *place)
 {
     struct io_work *w = new_io(f, size < WEFT_FILE_CHUNK ? size : WEFT_FILE_CHUNK, offset);
     if (!w)
         return -ENOMEM;
+    w->reads = w->changes = !f->has_positions;
     int rc = weft_work_run(&w->work, what, read_in_thread, place);
     if (rc < 0)
         return rc;
@@ -170,6 +224,18 @@ static int64_t read_at(weft_file *f, const char *what, void *buf, size_t size, i
     if (rc > 0)
         memcpy(buf, w->data, (size_t)rc);
     dispose_io(&w->work);
+    return rc;
+}
+
+static int64_t read_at(weft_file *f, const char *what, void *buf, size_t size, int64_t offset, const void *place)
+{
+    int64_t rc;
+    do {
+        rc = read_chunk(f, what, buf, size, offset, place);
+        if (rc != -EAGAIN)
+            return rc;
+        rc = await_ready(f, WEFT_FD_READ, what, place);
+    } while (rc == 0);
     return rc;
 }
 
@@ -218,26 +284,6 @@ int64_t weft_file_pread(weft_file *f, void *buf, size_t size, int64_t offset)
 }
 
 /* ---- lines ---- */
-
-/* Room for `size` more bytes behind what has been read ahead, and a NUL. */
-static int make_room(weft_file *f, size_t size)
-{
-    if (f->ahead_at > 0) {
-        memmove(f->ahead, f->ahead + f->ahead_at, f->ahead_size);
-        f->ahead_at = 0;
-    }
-    size_t room = f->ahead_room;
-    if (room >= f->ahead_size + size + 1)
-        return 0;
-    while (room < f->ahead_size + size + 1)
-        room = room ? room * 2 : 2 * LINE_READ;
-    char *grown = weft_mem_realloc(f->ahead, room);
-    if (!grown)
-        return -ENOMEM;
-    f->ahead = grown;
-    f->ahead_room = room;
-    return 0;
-}
 
 /* The count of bytes that were read ahead; 0 at the end. */
 static int read_ahead(weft_file *f, const void *place)
@@ -323,7 +369,7 @@ int weft_file_line(weft_file *f, weft_bytes *ret_line)
 
 /* ---- writing ---- */
 
-/* Writes one chunk, and tells how much of it is known to be written. */
+/* Writes one chunk, and tells how much of it is known to be written; -EAGAIN for the rest there is no room, yet. */
 static int write_chunk(weft_file *f, const char *what, const char *data, size_t size, int64_t offset, size_t *ret_done,
                        const void *place)
 {
@@ -347,14 +393,16 @@ static int write_at(weft_file *f, const char *what, const char *data, size_t siz
                     const void *place)
 {
     int rc = 0;
-    for (*ret_done = 0; rc == 0 && *ret_done < size;) {
+    *ret_done = 0;
+    while (rc == 0 && *ret_done < size) {
         size_t left = size - *ret_done, done;
-        rc = *ret_done > 0 ? weft_wait_check(what) : 0;
-        if (rc < 0)
-            break;
         rc = write_chunk(f, what, data + *ret_done, left < WEFT_FILE_CHUNK ? left : WEFT_FILE_CHUNK,
                          offset < 0 ? offset : offset + (int64_t)*ret_done, &done, place);
         *ret_done += done;
+        if (rc == -EAGAIN)
+            rc = await_ready(f, WEFT_FD_WRITE, what, place);
+        else if (rc == 0 && *ret_done < size)
+            rc = weft_wait_check(what);
     }
     return rc;
 }

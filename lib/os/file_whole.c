@@ -73,7 +73,7 @@ static int read_whole(struct whole_work *w, int fd, size_t expected)
         w->size += n > 0 ? (size_t)n : 0;
         if (w->size > w->limit)
             return -EFBIG;
-        if (weft_pool_is_cut())
+        if (weft_threads_is_cut())
             return -ECANCELED;
     }
     w->data[w->size] = '\0';
@@ -118,15 +118,34 @@ int weft_file_load_(const char *path, size_t limit, weft_bytes *ret, const weft_
 
 /* ---- saving ---- */
 
-/* Those asked for, else those of the file that is replaced; 0 for the usual ones, less the umask. The owner and the group may
- * be others now: a program that runs as them is not made to run as this process's. */
-static mode_t find_permissions(const struct whole_work *w, int folder, const char *name)
+/* What the new file is to have of the former one. */
+struct keep {
+    mode_t permissions; /* 0 for the usual ones, less the umask */
+    bool has_group;
+    gid_t group;
+};
+
+/* Permissions are those asked for, else those of the file that is replaced. Its owner and group may be others now: a program
+ * that runs as them is not made to run as this process's. */
+static struct keep find_former(const struct whole_work *w, int folder, const char *name)
 {
     struct stat st;
     if (w->permissions)
-        return (mode_t)w->permissions;
-    bool is_there = fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
-    return is_there ? st.st_mode & 0777 : 0;
+        return (struct keep){ .permissions = (mode_t)w->permissions };
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+        return (struct keep){ 0 };
+    return (struct keep){ .permissions = st.st_mode & 0777, .has_group = true, .group = st.st_gid };
+}
+
+/* What the former group might do is not for another one: if that cannot be kept, the new one may do what all may. */
+static mode_t keep_group(int fd, const struct keep *keep)
+{
+    enum { GROUP = 070, OTHERS = 07 };
+    struct stat st;
+    bool is_kept = !keep->has_group || (fstat(fd, &st) == 0 && st.st_gid == keep->group) ||
+                   fchown(fd, (uid_t)-1, keep->group) == 0;
+    mode_t all = keep->permissions & OTHERS;
+    return is_kept ? keep->permissions : (keep->permissions & ~(mode_t)GROUP) | all << 3;
 }
 
 /* Makes a new file in the folder, under a name that nobody has. */
@@ -140,11 +159,11 @@ static int make_beside(int folder, char name[WEFT_RANDOM_NAME], mode_t permissio
     return fd < 0 ? -errno : fd;
 }
 
-static int fill_and_sync(const struct whole_work *w, int fd, mode_t permissions)
+static int fill_and_sync(const struct whole_work *w, int fd, const struct keep *keep)
 {
     size_t done;
     int rc = weft_write_fully(fd, w->data, w->size, &done);
-    if (rc == 0 && permissions && fchmod(fd, permissions) < 0)
+    if (rc == 0 && keep->permissions && fchmod(fd, keep_group(fd, keep)) < 0)
         rc = -errno;
     if (rc == 0 && fsync(fd) < 0)
         rc = -errno;
@@ -155,11 +174,11 @@ static int fill_and_sync(const struct whole_work *w, int fd, mode_t permissions)
 static int replace(const struct whole_work *w, int folder, const char *name)
 {
     char beside[WEFT_RANDOM_NAME];
-    mode_t permissions = find_permissions(w, folder, name);
-    int fd = make_beside(folder, beside, permissions ? 0600 : 0666);
+    struct keep keep = find_former(w, folder, name);
+    int fd = make_beside(folder, beside, keep.permissions ? 0600 : 0666);
     if (fd < 0)
         return fd;
-    int rc = fill_and_sync(w, fd, permissions);
+    int rc = fill_and_sync(w, fd, &keep);
     if (close(fd) < 0 && rc == 0)
         rc = -errno;
     if (rc == 0 && renameat(folder, beside, folder, name) < 0)

@@ -15,6 +15,9 @@ static const struct {
     [WEFT_OS_SIGNALS] = { "signals", "weft_signal_close" },
 };
 
+/* What a select can wait for, from WEFT_SELECT_PROCESS on. */
+static const struct weft_source *const sources[] = { &weft_source_process, &weft_source_signal };
+
 static void stop_all(weft_list *list, size_t *count)
 {
     while (!weft_list_is_empty(list)) {
@@ -56,5 +59,6 @@ weft_os *weft_os_make(weft_loop *loop)
     loop->os = os;
     loop->os_stop = stop_os;
     loop->os_close = close_os;
+    loop->sources = sources;
     return os;
 }

@@ -9,6 +9,7 @@
 
 #include "lib/base/list.h"
 #include "lib/task/loop.h"
+#include "lib/task/source.h"
 
 enum weft_os_kind {
     WEFT_OS_FILES,
@@ -33,6 +34,8 @@ typedef struct weft_os {
     weft_list orphans; /* processes nobody has any more, and which have not ended */
     bool is_stopping;  /* no new work for threads */
 } weft_os;
+
+extern const struct weft_source weft_source_process, weft_source_signal;
 
 /* NULL when memory is out. */
 weft_os *weft_os_make(weft_loop *loop);

@@ -17,6 +17,7 @@
 #include "lib/base/memory.h"
 #include "lib/os/beneath.h"
 #include "lib/os/tree.h"
+#include "lib/task/debug.h"
 
 /* ---- folders ---- */
 
@@ -42,6 +43,7 @@ void weft_folder_close(weft_folder *folder)
         return;
     check_folder(folder);
     weft_list_remove(&folder->open.link);
+    weft_debug_gone(folder);
     folder->is_closed = true;
     folder->users++;
     leave_folder(folder);
@@ -209,7 +211,7 @@ static int open_folder_in_thread(void *arg)
     return w->fd < 0 ? w->fd : 0;
 }
 
-int weft_folder_open_(weft_folder **ret, const char *path, const weft_file_options *options)
+int weft_folder_open_(weft_folder **ret, const char *path, const weft_file_options *options, const char *file, int line)
 {
     int rc = weft_wait_check("folder open");
     if (rc < 0)
@@ -224,9 +226,10 @@ int weft_folder_open_(weft_folder **ret, const char *path, const weft_file_optio
     weft_folder *folder = rc == 0 ? new_folder(w->fd) : NULL;
     if (rc == 0)
         w->fd = -1;
-    if (folder)
+    if (folder) {
+        weft_debug_made(folder, "a folder", file, line);
         *ret = folder;
-    else if (rc == 0)
+    } else if (rc == 0)
         rc = -ENOMEM;
     dispose_path(&w->work);
     return rc;

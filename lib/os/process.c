@@ -33,6 +33,7 @@
 #include "lib/os/os.h"
 #include "lib/os/spawn.h"
 #include "lib/os/work.h"
+#include "lib/task/debug.h"
 #include "lib/task/poll.h"
 #include "lib/task/task.h"
 
@@ -106,6 +107,17 @@ static void release(weft_process *p)
     p->is_kept = false;
 }
 
+/* To all who wait, with the status for those that wait in a select too: they are no users. */
+static void tell_end(weft_process *p)
+{
+    weft_waiter *waiter;
+    while ((waiter = weft_waiter_first(&p->line))) {
+        if (waiter->item)
+            *(weft_process_status *)waiter->item = p->status;
+        weft_waiter_serve(waiter, p->error);
+    }
+}
+
 /* If the child has ended, or (`flags` 0) when it does: takes its status, and reaps it unless its group's number is needed. */
 static void take_end(weft_process *p, int flags)
 {
@@ -123,7 +135,7 @@ static void take_end(weft_process *p, int flags)
         release(p);
     stop_watching(&p->child, &p->pid_fd);
     stop_watching(&p->alarm, &p->grace_fd);
-    weft_waiter_serve_all(&p->line, p->error);
+    tell_end(p);
     free_if_unused(p);
 }
 
@@ -198,6 +210,7 @@ static void mark_closed(weft_process *p)
     p->is_closed = true;
     p->users++;
     weft_list_remove(&p->open.link);
+    weft_debug_gone(p);
     weft_list_append(&((weft_os *)p->loop->os)->orphans, &p->open.link);
     for (int i = 0; i < 3; i++)
         weft_stream_close(p->streams[i]);
@@ -279,6 +292,25 @@ int weft_process_wait(weft_process *p, weft_process_status *ret)
     leave(p);
     return rc;
 }
+
+static weft_list *end_line(const weft_select_case *c)
+{
+    weft_process *p = c->on.process;
+    check_process(p);
+    return p->has_ended || c->item_size != sizeof p->status ? NULL : &p->line;
+}
+
+static int take_status(const weft_select_case *c)
+{
+    const weft_process *p = c->on.process;
+    if (c->item_size != sizeof p->status)
+        return -EINVAL;
+    if (p->error == 0)
+        *(weft_process_status *)c->item = p->status;
+    return p->error;
+}
+
+const struct weft_source weft_source_process = { "process wait", true, end_line, take_status };
 
 int weft_process_kill(weft_process *p, int signal)
 {
@@ -419,7 +451,7 @@ static void give_up(weft_process *p)
 
 static int start(weft_process *p, struct start_work *w, const void *place)
 {
-    int rc = weft_work_run(&w->work, "process open", start_in_thread, place);
+    int rc = weft_work_run_in(WEFT_THREADS_PROCESSES, &w->work, "process open", start_in_thread, place);
     if (rc < 0)
         return rc;
     rc = w->work.job.result;
@@ -431,7 +463,8 @@ static int start(weft_process *p, struct start_work *w, const void *place)
     return rc;
 }
 
-int weft_process_open_(weft_process **ret, const char *const *argv, const weft_process_options *given)
+int weft_process_open_(weft_process **ret, const char *const *argv, const weft_process_options *given, const char *file,
+                       int line)
 {
     int rc = weft_wait_check("process open");
     if (rc < 0)
@@ -467,6 +500,7 @@ int weft_process_open_(weft_process **ret, const char *const *argv, const weft_p
         return rc;
     }
     weft_list_append(&os->open[WEFT_OS_PROCESSES], &p->open.link);
+    weft_debug_made(p, "a process", file, line);
     *ret = p;
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
 #include "lib/os/os.h"
+#include "lib/task/debug.h"
 #include "lib/task/poll.h"
 #include "lib/task/task.h"
 
@@ -90,6 +91,7 @@ void weft_signal_close(weft_signal *s)
     check_signal(s);
     s->is_closed = true;
     weft_list_remove(&s->open.link);
+    weft_debug_gone(s);
     restore_mask(s);
     weft_waiter_serve_all(&s->line, WEFT_ECLOSED);
     uv_close((uv_handle_t *)&s->uv, on_closed);
@@ -136,7 +138,7 @@ static void move_handler(int signal)
     sigaction(signal, &action, NULL);
 }
 
-int weft_signal_open(weft_signal **ret, int signal)
+int weft_signal_open_(weft_signal **ret, int signal, const char *file, int line)
 {
     weft_loop *loop = weft_here;
     if (!loop) {
@@ -172,6 +174,7 @@ int weft_signal_open(weft_signal **ret, int signal)
     set_mask(SIG_UNBLOCK, signal, &former);
     s->was_blocked = sigismember(&former, signal) == 1;
     weft_list_append(&os->open[WEFT_OS_SIGNALS], &s->open.link);
+    weft_debug_made(s, "a signal", file, line);
     *ret = s;
     return 0;
 }
@@ -184,17 +187,21 @@ static void withdraw(weft_wait *wait)
     weft_waiting_withdraw(wait);
 }
 
+static int take_count(weft_signal *s)
+{
+    int count = s->count;
+    s->count = 0;
+    return count;
+}
+
 int weft_signal_wait(weft_signal *s)
 {
     int rc = weft_wait_check("signal");
     if (rc < 0)
         return rc;
     check_signal(s);
-    if (s->count > 0) {
-        rc = s->count;
-        s->count = 0;
-        return rc;
-    }
+    if (s->count > 0)
+        return take_count(s);
     struct weft_waiting waiting = WEFT_WAITING("signal", s);
     waiting.wait.withdraw = withdraw;
     s->loop->outside++;
@@ -205,6 +212,20 @@ int weft_signal_wait(weft_signal *s)
     return rc;
 }
 
+static weft_list *line(const weft_select_case *c)
+{
+    weft_signal *s = c->on.signal;
+    check_signal(s);
+    return s->count > 0 ? NULL : &s->line;
+}
+
+static int take(const weft_select_case *c)
+{
+    return take_count(c->on.signal);
+}
+
+const struct weft_source weft_source_signal = { "signal", true, line, take };
+
 /* ---- programs that can be interrupted ---- */
 
 struct interruptible {
@@ -214,6 +235,8 @@ struct interruptible {
     weft_group *work;
     weft_signal *signals[2];
     int came;
+    const char *file;
+    int line;
 };
 
 static void close_signals(struct interruptible *it)
@@ -265,7 +288,7 @@ static int run_interruptible(void *arg)
             it->work = &working;
             weft_go(&watching, await_interrupt, it);
             weft_go(&watching, await_termination, it);
-            weft_go_(&working, "main", "weft_run_interruptible", 0, work, it, 0);
+            weft_go_(&working, "main", it->file, it->line, work, it, 0);
         }
         it->result = working.result < 0 ? working.result : it->result;
         break;
@@ -274,10 +297,10 @@ static int run_interruptible(void *arg)
     return watching.result < 0 ? watching.result : it->result;
 }
 
-int weft_run_interruptible(weft_task_fn *fn, void *arg, int *ret_signal)
+int weft_run_interruptible_(weft_task_fn *fn, void *arg, int *ret_signal, const char *file, int line)
 {
-    struct interruptible it = { .fn = fn, .arg = arg };
-    int rc = weft_run(run_interruptible, &it);
+    struct interruptible it = { .fn = fn, .arg = arg, .file = file, .line = line };
+    int rc = weft_run_(run_interruptible, &it, file, line);
     if (ret_signal)
         *ret_signal = it.came;
     return rc;

@@ -21,7 +21,7 @@
 #include <weft/process.h>
 
 #include "lib/os/beneath.h"
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 
 enum { FIRST_FREE = 3 }; /* behind the standard descriptors: so none of ours is overwritten by the one before it */
 
@@ -114,7 +114,7 @@ static int watch(struct weft_spawn *s)
 {
     s->pid_fd = weft_fd_of_syscall(syscall(SYS_pidfd_open, s->pid, 0)); /* close-on-exec by itself */
     int rc = s->pid_fd < 0 ? s->pid_fd : 0;
-    if (rc == 0 && weft_pool_is_cut())
+    if (rc == 0 && weft_threads_is_cut())
         rc = -ECANCELED;
     if (rc < 0)
         kill_and_reap(s->pid);

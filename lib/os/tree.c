@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "lib/base/memory.h"
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 
 struct level {
     DIR *folder;
@@ -110,7 +110,7 @@ int weft_tree_remove(int parent, const char *name)
         int error = -errno;
         r->error = error == -EISDIR || error == -EPERM ? enter(r, parent, name) : error;
     }
-    while (r->depth > 0 && !weft_pool_is_cut())
+    while (r->depth > 0 && !weft_threads_is_cut())
         step(r, parent);
     int rc = r->depth > 0 ? -ECANCELED : r->error;
     while (r->depth > 0)

@@ -19,6 +19,7 @@
 #include "lib/base/memory.h"
 #include "lib/os/beneath.h"
 #include "lib/os/tree.h"
+#include "lib/task/debug.h"
 
 #define WEFT_WALK_MAGIC 0x3a1cba5eu
 
@@ -281,6 +282,7 @@ void weft_walk_close(weft_walk *walk)
     check_walk(walk);
     walk->is_closed = true;
     weft_list_remove(&walk->open.link);
+    weft_debug_gone(walk);
     weft_waiter_serve_all(&walk->line, WEFT_ECLOSED);
     walk->users++;
     leave(walk);
@@ -350,7 +352,7 @@ static struct root_work *new_root(const char *path, const weft_walk_options *opt
     return w;
 }
 
-int weft_walk_open_(weft_walk **ret, const char *path, const weft_walk_options *options)
+int weft_walk_open_(weft_walk **ret, const char *path, const weft_walk_options *options, const char *file, int line)
 {
     int rc = weft_wait_check("walk open");
     if (rc < 0)
@@ -369,6 +371,7 @@ int weft_walk_open_(weft_walk **ret, const char *path, const weft_walk_options *
     rc = w->work.job.result;
     if (rc == 0) {
         weft_list_append(&os->open[WEFT_OS_WALKS], &w->walk->open.link);
+        weft_debug_made(w->walk, "a walk", file, line);
         *ret = w->walk;
         w->walk = NULL;
     }

@@ -17,6 +17,7 @@
 #include "lib/base/memory.h"
 #include "lib/os/beneath.h"
 #include "lib/os/file.h"
+#include "lib/task/debug.h"
 #include "lib/task/poll.h"
 #include "lib/task/task.h"
 
@@ -65,6 +66,7 @@ void weft_watch_close(weft_watch *w)
     check_watch(w);
     w->is_closed = true;
     weft_list_remove(&w->open.link);
+    weft_debug_gone(w);
     weft_poll_fd_close(w->watched);
     weft_waiter_serve_all(&w->line, WEFT_ECLOSED);
     w->users++;
@@ -91,7 +93,7 @@ static void on_ready(weft_poll_fd *watched, int events)
     weft_waiter_serve_all(&w->line, 0);
 }
 
-int weft_watch_open(weft_watch **ret)
+int weft_watch_open_(weft_watch **ret, const char *file, int line)
 {
     weft_loop *loop = weft_here;
     if (!loop) {
@@ -116,6 +118,7 @@ int weft_watch_open(weft_watch **ret)
     w->open.stop = stop_watch;
     weft_list_init(&w->line);
     weft_list_append(&os->open[WEFT_OS_WATCHES], &w->open.link);
+    weft_debug_made(w, "a watch", file, line);
     *ret = w;
     return 0;
 }

@@ -15,7 +15,7 @@ static void withdraw(weft_wait *wait)
     weft_work *work = CONTAINER_OF(wait, struct work_wait, wait)->work;
     work->wait = NULL;
     if (!work->is_done)
-        work->is_withdrawn = weft_pool_withdraw(&work->job);
+        work->is_withdrawn = weft_threads_withdraw(&work->job);
 }
 
 static void come_back(weft_job *job)
@@ -29,12 +29,12 @@ static void come_back(weft_job *job)
         weft_wait_settle(work->wait, 0);
 }
 
-int weft_work_run(weft_work *work, const char *name, int (*fn)(void *work), const void *place)
+int weft_work_run_in(enum weft_threads_kind kind, weft_work *work, const char *name, int (*fn)(void *work), const void *place)
 {
     work->job = (weft_job){ .fn = fn, .arg = work, .name = name, .done = come_back };
     work->is_done = work->is_served = work->is_withdrawn = work->is_abandoned = false;
     work->wait = NULL;
-    int rc = weft_pool_submit(WEFT_POOL_FILES, &work->job, false);
+    int rc = weft_threads_submit(kind, &work->job, false);
     if (rc < 0) {
         work->dispose(work);
         return rc;
@@ -54,6 +54,11 @@ int weft_work_run(weft_work *work, const char *name, int (*fn)(void *work), cons
     work->is_abandoned = true;
     if (work->abandoned)
         work->abandoned(work);
-    weft_pool_abandon(&work->job);
+    weft_threads_abandon(&work->job);
     return rc;
+}
+
+int weft_work_run(weft_work *work, const char *name, int (*fn)(void *work), const void *place)
+{
+    return weft_work_run_in(WEFT_THREADS_FILES, work, name, fn, place);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * Work: a call to the system that may take long, made in a thread of the pool for files, and the task that waits for it.
+ * Work: a call to the system that may take long, made in a thread of the pool for files, or in another, and the task that waits
+ * for it.
  *
  * It owns whatever the thread touches: paths, buffers, the descriptor it opens. So the wait can be cut short at any time: the
  * work then belongs to itself, and is disposed of, on the loop's thread, when its thread is done with it.
@@ -9,7 +10,7 @@
 #ifndef WEFT_LIB_OS_WORK_H
 #define WEFT_LIB_OS_WORK_H
 
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "lib/task/wait.h"
 
 /* The first member of what a call needs, on the heap. */
@@ -31,5 +32,9 @@ typedef struct weft_work {
  * or < 0, the reason that cut it short or what kept it from beginning, and the work is disposed of, now or later. The caller
  * has asked weft_wait_check. */
 WEFT_WAITS int weft_work_run(weft_work *work, const char *name, int (*fn)(void *work), const void *place);
+
+/* The same in a thread of another pool. */
+WEFT_WAITS int weft_work_run_in(enum weft_threads_kind kind, weft_work *work, const char *name, int (*fn)(void *work),
+                                const void *place);
 
 #endif

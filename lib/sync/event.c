@@ -76,4 +76,4 @@ static int take(const weft_select_case *c)
     return 0;
 }
 
-const struct weft_source weft_source_event = { "event", line, take };
+const struct weft_source weft_source_event = { "event", false, line, take };

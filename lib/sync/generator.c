@@ -33,9 +33,8 @@ struct body {
     void *arg;
     size_t stack_size;
     bool has_ended, is_closing, has_received;
-    weft_coro coro; /* the consumer's while the body runs; its stack the body's while suspended, NULL: not begun, or ended */
-    void *sp;       /* where the body was left */
-    weft_generator *outer;          /* whose body steps this one, while it runs */
+    struct weft_nested nested;      /* its coro's stack is the body's while suspended; NULL: not begun, or ended */
+    void *sp;                       /* where the body was left */
     weft_scope *base_scope;         /* the consumer's innermost, while it runs */
     struct weft_scope_chain scopes; /* open in the body, while it is suspended */
     struct weft_deferred *deferred; /* the body's while suspended, the consumer's while it runs */
@@ -69,7 +68,7 @@ INLINE struct body *body_of(weft_generator *g)
 /* The list of who closes what is now made and left open. */
 static struct weft_owned **find_owner(const weft_task *t)
 {
-    struct body *around = t->generator ? body_of(t->generator) : NULL;
+    struct body *around = t->nested ? CONTAINER_OF(t->nested, struct body, nested) : NULL;
     const weft_scope *end = around ? around->base_scope : NULL;
     for (weft_scope *s = t->innermost; s != end; s = weft_scope_own(s)->outer)
         if (weft_scope_own(s)->is_group)
@@ -137,8 +136,8 @@ weft_generator *weft_generator_make(const struct weft_generator_kind *kind, size
 INLINE void exchange(weft_task *t, struct body *b)
 {
     weft_stack *stack = t->coro.stack;
-    t->coro.stack = b->coro.stack;
-    b->coro.stack = stack;
+    t->coro.stack = b->nested.coro.stack;
+    b->nested.coro.stack = stack;
     struct weft_deferred *deferred = t->deferred;
     t->deferred = b->deferred;
     b->deferred = deferred;
@@ -147,21 +146,21 @@ INLINE void exchange(weft_task *t, struct body *b)
 /* From the consumer into the body; returns when that has yielded or ended. */
 INLINE void enter(weft_task *t, struct body *b)
 {
-    b->outer = t->generator;
+    b->nested.outer = t->nested;
     b->base_scope = t->innermost;
-    t->generator = &b->base;
+    t->nested = &b->nested;
     if (UNLIKELY(b->scopes.outermost))
         weft_scope_attach(t, &b->scopes);
     exchange(t, b);
-    weft_coro_transfer(&b->coro.sp, b->sp, t->coro.stack);
+    weft_coro_transfer(&b->nested.coro.sp, b->sp, t->coro.stack);
 }
 
-/* All of leaving but the switch, to b->coro. */
+/* All of leaving but the switch, to b->nested.coro. */
 INLINE void prepare_to_leave(weft_task *t, struct body *b)
 {
     if (UNLIKELY(t->innermost != b->base_scope))
         weft_scope_detach(t, b->base_scope, &b->scopes);
-    t->generator = b->outer;
+    t->nested = b->nested.outer;
     exchange(t, b);
 }
 
@@ -179,7 +178,7 @@ static void run_body(void *arg)
     weft_owned_end_all(&b->owned);
     b->has_ended = true;
     prepare_to_leave(t, b);
-    weft_coro_transfer_end(&b->sp, b->coro.sp, t->coro.stack);
+    weft_coro_transfer_end(&b->sp, b->nested.coro.sp, t->coro.stack);
 }
 
 static int begin(struct body *b)
@@ -187,23 +186,23 @@ static int begin(struct body *b)
     weft_stack *stack = weft_stack_take(&weft_here->stacks, b->stack_size);
     if (!stack)
         return -ENOMEM;
-    weft_coro_init(&b->coro, stack, stack->top, run_body, b);
-    b->sp = b->coro.sp;
+    weft_coro_init(&b->nested.coro, stack, stack->top, run_body, b);
+    b->sp = b->nested.coro.sp;
     return 0;
 }
 
 static int end_body(weft_generator *g)
 {
     struct body *b = body_of(g);
-    weft_task_give_stack(weft_here->current, b->coro.stack);
-    b->coro.stack = NULL;
+    weft_task_give_stack(weft_here->current, b->nested.coro.stack);
+    b->nested.coro.stack = NULL;
     return g->result < 0 ? g->result : 0;
 }
 
 INLINE int step_body(weft_generator *g)
 {
     struct body *b = body_of(g);
-    if (UNLIKELY(!b->coro.stack)) {
+    if (UNLIKELY(!b->nested.coro.stack)) {
         int rc = begin(b);
         if (rc < 0)
             return rc;
@@ -249,7 +248,7 @@ static size_t count_touched(const weft_stack *stack)
 static size_t memory_of_body(const weft_generator *g)
 {
     const struct body *b = CONTAINER_OF(g, const struct body, base);
-    return b->coro.stack && g->state == WEFT_GENERATOR_SUSPENDED ? count_touched(b->coro.stack) : 0;
+    return b->nested.coro.stack && g->state == WEFT_GENERATOR_SUSPENDED ? count_touched(b->nested.coro.stack) : 0;
 }
 
 static const struct weft_generator_kind body_kind = { .finish = finish_body, .memory = memory_of_body };
@@ -267,7 +266,7 @@ weft_generator *weft_generator_new_(size_t item_size, const char *name, const ch
     if (!g)
         return NULL;
     struct body *b = body_of(g);
-    g->name = name;
+    g->name = b->nested.name = name;
     g->file = file;
     g->line = line;
     b->fn = fn;
@@ -369,7 +368,8 @@ INLINE bool is_in_body(const weft_generator *g)
 {
     IS_A(g, GENERATOR_MAGIC);
     const weft_loop *loop = weft_here;
-    return LIKELY(loop && loop->current && loop->current->generator == g && !loop->on_loop_stack);
+    const struct body *b = CONTAINER_OF(g, const struct body, base);
+    return LIKELY(loop && loop->current && loop->current->nested == &b->nested && !loop->on_loop_stack);
 }
 
 static int refuse_outside(const weft_generator *g, const char *what)
@@ -387,7 +387,7 @@ INLINE int hand_over(struct body *b, void *received, size_t received_size)
     b->has_received = false;
     weft_task *t = weft_here->current;
     prepare_to_leave(t, b);
-    weft_coro_transfer(&b->sp, b->coro.sp, t->coro.stack);
+    weft_coro_transfer(&b->sp, b->nested.coro.sp, t->coro.stack);
     return UNLIKELY(b->is_closing) ? WEFT_ECANCELED : b->has_received;
 }
 

@@ -155,8 +155,8 @@ int weft_lock_try_acquire(weft_lock *l)
 /* Has the running task the lock? Reports misuse if not. */
 static bool is_held(const struct lock_own *own, const char *what)
 {
-    const weft_task *t = weft_task_self();
-    if (LIKELY(t && own->owner == t))
+    const weft_loop *loop = weft_here;
+    if (LIKELY(loop && own->owner && own->owner == loop->current))
         return true;
     weft_misuse("%s that the calling task has not: %s%s", what, own->owner ? "it is held by task " : "it is free",
                 own->owner ? own->owner->name : "");
@@ -167,7 +167,7 @@ void weft_lock_release(weft_lock *l)
 {
     struct lock_own *own = own_of(l);
     if (is_held(own, "a lock is released"))
-        hand_over(own, weft_here->current);
+        hand_over(own, own->owner);
 }
 
 weft_task *weft_lock_owner(const weft_lock *l)

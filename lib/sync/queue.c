@@ -216,7 +216,7 @@ static int take_get(const weft_select_case *c)
     return weft_queue_try_get_(c->on.queue, c->item, c->item_size);
 }
 
-const struct weft_source weft_source_queue_get = { "queue get", get_line, take_get };
+const struct weft_source weft_source_queue_get = { "queue get", false, get_line, take_get };
 
 static weft_list *put_line(const weft_select_case *c)
 {
@@ -231,4 +231,4 @@ static int take_put(const weft_select_case *c)
     return weft_queue_try_put_(c->on.queue, c->item, c->item_size);
 }
 
-const struct weft_source weft_source_queue_put = { "queue put", put_line, take_put };
+const struct weft_source weft_source_queue_put = { "queue put", false, put_line, take_put };

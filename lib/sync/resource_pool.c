@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "lib/base/memory.h"
-#include "lib/task/task.h"
+#include "lib/task/debug.h"
 
 #define POOL_MAGIC 0x9001c0deu
 
@@ -416,7 +416,7 @@ static int open_minimum(weft_pool *p)
 }
 
 int weft_pool_open_(weft_pool **ret_pool, size_t size, weft_pool_open_fn *open, weft_pool_close_fn *close,
-                    const weft_pool_options *given)
+                    const weft_pool_options *given, const char *file, int line)
 {
     weft_pool_options options = { 0 };
     memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
@@ -437,6 +437,7 @@ int weft_pool_open_(weft_pool **ret_pool, size_t size, weft_pool_open_fn *open, 
         weft_pool_close(p);
         return rc;
     }
+    weft_debug_made(p, "a pool", file, line);
     *ret_pool = p;
     return 0;
 }
@@ -466,6 +467,7 @@ int weft_pool_close(weft_pool *p)
         return -EALREADY;
     }
     p->is_closing = true;
+    weft_debug_gone(p);
     weft_timer_clear(&p->timer);
     weft_waiter_serve_all(&p->line, WEFT_ECLOSED);
     struct slot *slot;

@@ -15,6 +15,7 @@
 struct case_own {
     weft_waiter waiter;
     weft_timer timer;
+    bool is_outside; /* it holds up virtual time */
 };
 _Static_assert(sizeof(struct case_own) <= sizeof(((weft_select_case *)0)->own_), "weft_select_case has room");
 
@@ -50,7 +51,7 @@ static int take_end(const weft_select_case *c)
     return rc;
 }
 
-static const struct weft_source source_end = { "await", end_line, take_end };
+static const struct weft_source source_end = { "await", false, end_line, take_end };
 
 /* The time-out has no line: it is struck. */
 static const struct weft_source *const sources[] = {
@@ -66,11 +67,22 @@ static bool has_line(const weft_select_case *c)
     return c->kind != WEFT_SELECT_TIMEOUT && c->on.queue; /* any member: they are all pointers */
 }
 
+/* Of a case that has a line. Those of lib/os the loop knows once it has such an object. */
+static const struct weft_source *source_of(const weft_select_case *c)
+{
+    if (c->kind < WEFT_SELECT_TIMEOUT)
+        return sources[c->kind];
+    const struct weft_source *const *others = weft_here->sources;
+    if (!others)
+        weft_misuse_die("a select waits for what is not of this loop");
+    return others[c->kind - WEFT_SELECT_PROCESS];
+}
+
 /* ---- what can happen at once ---- */
 
 static bool is_ready(const weft_select_case *c)
 {
-    return has_line(c) && !sources[c->kind]->line(c);
+    return has_line(c) && !source_of(c)->line(c);
 }
 
 /* The case that happens without waiting; -1 if none can. */
@@ -85,7 +97,7 @@ static int take_ready(weft_select_case *cases, size_t count)
     size_t i = 0;
     while (!is_ready(&cases[i]) || chosen-- > 0)
         i++;
-    cases[i].result = sources[cases[i].kind]->take(&cases[i]);
+    cases[i].result = source_of(&cases[i])->take(&cases[i]);
     return (int)i;
 }
 
@@ -115,6 +127,7 @@ static void withdraw(weft_wait *wait)
         struct case_own *own = own_of(&selection->cases[i]);
         weft_list_remove(&own->waiter.link);
         weft_timer_clear(&own->timer);
+        weft_here->outside -= own->is_outside;
     }
 }
 
@@ -127,7 +140,7 @@ static void describe(const weft_wait *wait, FILE *out)
         if (c->kind == WEFT_SELECT_TIMEOUT)
             fprintf(out, "%stime-out", separator);
         else if (has_line(c))
-            fprintf(out, "%s%s (%p)", separator, sources[c->kind]->what, (void *)c->on.queue);
+            fprintf(out, "%s%s (%p)", separator, source_of(c)->what, (void *)c->on.queue);
         separator = ", ";
     }
 }
@@ -141,7 +154,9 @@ static void enlist(struct selection *selection, int index)
     weft_timer_init(&own->timer, strike);
     if (c->kind == WEFT_SELECT_TIMEOUT)
         weft_timer_set(&weft_here->wheel, &own->timer, weft_tick_of(weft_loop_deadline(weft_here, c->timeout)));
-    weft_list *line = has_line(c) ? sources[c->kind]->line(c) : NULL;
+    weft_list *line = has_line(c) ? source_of(c)->line(c) : NULL;
+    own->is_outside = line && source_of(c)->is_outside;
+    weft_here->outside += own->is_outside;
     if (line) /* NULL also for the second case of one task, which the first now awaits */
         weft_list_append(line, &own->waiter.link);
 }

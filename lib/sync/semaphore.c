@@ -4,6 +4,7 @@
 #include <weft/semaphore.h>
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "lib/sync/own.h"
 #include "lib/sync/source.h"
@@ -14,7 +15,7 @@
 
 struct semaphore_own {
     unsigned magic;
-    size_t count;
+    size_t count, places; /* free now; at first */
     weft_list line;
 };
 
@@ -24,15 +25,28 @@ void weft_semaphore_init_(weft_semaphore *s, size_t places, const char *file, in
 {
     struct semaphore_own *own = (struct semaphore_own *)(void *)s->own_;
     own->magic = SEMAPHORE_MAGIC;
-    own->count = places;
+    own->count = own->places = places;
     weft_list_init(&own->line);
     weft_debug_made(s, "a semaphore", file, line);
+}
+
+/* Fewer are free than there were at first: somebody has not released his. */
+static void report_held(const weft_semaphore *s, const struct semaphore_own *own)
+{
+    const char *file;
+    int line;
+    char more[60];
+    if (own->count >= own->places || !weft_debug_find(s, &file, &line))
+        return;
+    snprintf(more, sizeof more, ": %zu of %zu", own->places - own->count, own->places);
+    weft_debug_mistake("is closed while places of it are held", "a semaphore made at", file, line, more);
 }
 
 void weft_semaphore_close(weft_semaphore *s)
 {
     struct semaphore_own *own = own_of(s);
     weft_waiter_check_none(&own->line, "a semaphore is closed");
+    report_held(s, own);
     weft_debug_gone(s);
     own->magic = 0;
 }
@@ -98,4 +112,4 @@ static int take(const weft_select_case *c)
     return weft_semaphore_try_acquire(c->on.semaphore);
 }
 
-const struct weft_source weft_source_semaphore = { "semaphore", line, take };
+const struct weft_source weft_source_semaphore = { "semaphore", false, line, take };

@@ -12,7 +12,7 @@
 
 #include "lib/base/memory.h"
 #include "lib/task/poll.h"
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "lib/task/task.h"
 
 enum { TABLE_MIN = 64 };
@@ -112,6 +112,16 @@ static int add_waiter(weft_loop *loop, int fd, struct waiter *waiter)
     return 0;
 }
 
+int weft_fd_park(int fd, int events, const char *what, const void *on, const void *place)
+{
+    struct waiter waiter = {
+        .wait = { .withdraw = withdraw, .what = what, .on = on, .place = place },
+        .events = events,
+    };
+    int rc = add_waiter(weft_here, fd, &waiter);
+    return rc < 0 ? rc : weft_wait_park(&waiter.wait);
+}
+
 int weft_fd_wait(int fd, int events)
 {
     int rc = weft_wait_check("descriptor");
@@ -121,9 +131,7 @@ int weft_fd_wait(int fd, int events)
         return -EINVAL;
     if (fcntl(fd, F_GETFD) < 0) /* before a table has room for whatever number this is */
         return -EBADF;
-    struct waiter waiter = { .wait = WEFT_WAIT("descriptor", (void *)(intptr_t)fd, withdraw), .events = events };
-    rc = add_waiter(weft_here, fd, &waiter);
-    return rc < 0 ? rc : weft_wait_park(&waiter.wait);
+    return weft_fd_park(fd, events, "descriptor", (void *)(intptr_t)fd, __builtin_return_address(0));
 }
 
 void weft_fds_close(weft_loop *loop)

@@ -21,26 +21,6 @@ struct record {
     va_list *args;
 };
 
-/* Control bytes as \xNN, so that nobody forges a line. */
-static size_t escape(char *out, size_t size, const char *in)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t n = 0;
-    for (; *in && n + 5 < size; in++) {
-        unsigned char c = (unsigned char)*in;
-        if (c >= 0x20 && c != 0x7f) {
-            out[n++] = (char)c;
-            continue;
-        }
-        out[n++] = '\\';
-        out[n++] = 'x';
-        out[n++] = hex[c >> 4];
-        out[n++] = hex[c & 15];
-    }
-    out[n] = '\0';
-    return n;
-}
-
 static size_t stamp(char *out, size_t size)
 {
     struct timespec now;
@@ -70,6 +50,33 @@ static size_t utf8_size(const unsigned char *in)
     return size;
 }
 
+/* Is this character, of `length` bytes, one that a terminal may obey? C1 ones are two bytes of UTF-8. */
+static bool is_control(const unsigned char *in, size_t length)
+{
+    return *in < 0x20 || *in == 0x7f || (length == 2 && in[0] == 0xc2 && in[1] < 0xa0);
+}
+
+/* What is no text as \xNN, so that nobody forges a line, or commands the terminal of who reads it. */
+static size_t escape(char *out, size_t size, const char *text)
+{
+    enum { LONGEST = 8 };
+    size_t n = 0;
+    const unsigned char *in = (const unsigned char *)text;
+    while (*in && n + LONGEST < size) {
+        size_t length = utf8_size(in);
+        if (length > 0 && !is_control(in, length)) {
+            memcpy(out + n, in, length);
+            n += length;
+            in += length;
+            continue;
+        }
+        for (size_t left = length ? length : 1; left > 0; left--)
+            n += (size_t)snprintf(out + n, size - n, "\\x%02x", *in++);
+    }
+    out[n] = '\0';
+    return n;
+}
+
 /* As a string of JSON, without its quotes; cut before the character for which there is no room. */
 static size_t escape_json(char *out, size_t size, const char *text)
 {
@@ -80,8 +87,8 @@ static size_t escape_json(char *out, size_t size, const char *text)
         size_t length = utf8_size(in);
         if (length == 0)
             n += (size_t)snprintf(out + n, size - n, "\\ufffd");
-        else if (*in < 0x20 || *in == 0x7f)
-            n += (size_t)snprintf(out + n, size - n, "\\u%04x", *in);
+        else if (is_control(in, length))
+            n += (size_t)snprintf(out + n, size - n, "\\u%04x", in[length - 1]); /* of two bytes, the second is its number */
         else if (*in == '"' || *in == '\\') {
             out[n++] = '\\';
             out[n++] = (char)*in;
@@ -122,11 +129,12 @@ static size_t format_json(char *line, size_t size, enum weft_log_level level, co
 
 static void write_record(void *arg)
 {
-    struct record *r = arg;
+    const struct record *r = arg;
+    const char *format = r->format; /* read before its use, or gcc's sanitizers see a path on which it is NULL */
     weft_loop *loop = weft_here;
     char words[LINE_MAX_SIZE], line[LINE_MAX_SIZE + 200];
     const char *task = loop && loop->current ? loop->current->name : NULL;
-    vsnprintf(words, sizeof words, r->format, *r->args);
+    vsnprintf(words, sizeof words, format, *r->args);
     bool is_json = loop && loop->log_format == WEFT_LOG_JSON;
     size_t n = (is_json ? format_json : format_text)(line, sizeof line - 1, r->level, task, words);
     if (loop && loop->log_sink) {

@@ -16,7 +16,7 @@
 #include "lib/base/random.h"
 #include "lib/task/debug.h"
 #include "lib/task/poll.h"
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "lib/task/report.h"
 #include "lib/task/supervisor.h"
 #include "lib/task/task.h"
@@ -27,6 +27,7 @@ enum {
     CLOCK_EVERY = 32,     /* switches between two looks at the clock, which costs 30 ns */
     TASKS_PER_CHUNK = 64, /* of the slab */
     ARENA_CHUNKS_KEPT = 256,
+    UNPOLLED_MOST = 32, /* jobs of threads that may come before input and output are looked at: 0.6 ms at most */
 };
 
 static const weft_duration SLICE = WEFT_MILLISECOND; /* of tasks, between two polls */
@@ -62,14 +63,18 @@ weft_duration weft_now(void)
 
 /* ---- posts ---- */
 
-static void put_post(weft_loop *loop, struct weft_loop_post *post)
+/* Was the loop waiting for it awake? */
+static bool put_post(weft_loop *loop, struct weft_loop_post *post)
 {
     pthread_mutex_lock(&loop->inbox_lock);
     bool was_empty = weft_list_is_empty(&loop->inbox);
     weft_list_append(&loop->inbox, &post->link);
-    if (was_empty && !loop->is_closing)
+    atomic_store_explicit(&loop->has_posts, 1, memory_order_relaxed);
+    bool is_awake = loop->is_spinning;
+    if (was_empty && !loop->is_closing && !is_awake)
         weft_poll_wake(loop); /* under the lock: the loop cannot end in between */
     pthread_mutex_unlock(&loop->inbox_lock);
+    return is_awake;
 }
 
 int weft_loop_post(weft_loop *loop, void (*fn)(void *arg), void *arg)
@@ -82,10 +87,10 @@ int weft_loop_post(weft_loop *loop, void (*fn)(void *arg), void *arg)
     return 0;
 }
 
-void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post)
+bool weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post)
 {
     post->is_embedded = true;
-    put_post(loop, post);
+    return put_post(loop, post);
 }
 
 /* It may be in the inbox, or in the list of those that are being called: that one is this thread's own. */
@@ -101,6 +106,8 @@ bool weft_loop_drain_inbox(weft_loop *loop)
     weft_list posts;
     pthread_mutex_lock(&loop->inbox_lock);
     weft_list_move(&posts, &loop->inbox);
+    atomic_store_explicit(&loop->has_posts, 0, memory_order_relaxed);
+    loop->is_spinning = false;
     pthread_mutex_unlock(&loop->inbox_lock);
     bool any = !weft_list_is_empty(&posts);
     weft_list *node;
@@ -198,6 +205,29 @@ static bool has_work(const weft_loop *loop)
     return !weft_list_is_empty(&loop->ready) || !weft_list_is_empty(&loop->yielded) || !weft_list_is_empty(&loop->soon);
 }
 
+/* A job that is over soon costs less if the loop waits for it awake: 1 us in place of 10. False when none has come: time for a
+ * poll, as it is after some that have. */
+static bool spin_for_jobs(weft_loop *loop)
+{
+    if (loop->jobs == 0 || loop->unpolled >= UNPOLLED_MOST || !weft_spin_is_worth(&loop->spin)) {
+        loop->unpolled = 0;
+        return false;
+    }
+    pthread_mutex_lock(&loop->inbox_lock);
+    loop->is_spinning = true;
+    pthread_mutex_unlock(&loop->inbox_lock);
+    weft_spin_learn(&loop->spin, weft_spin(&loop->has_posts));
+    loop->unpolled++;
+    return weft_loop_drain_inbox(loop);
+}
+
+/* Waits for something to happen. */
+static void await_events(weft_loop *loop)
+{
+    if (!spin_for_jobs(loop))
+        weft_poll_turn(loop, true);
+}
+
 /* Nothing can ever happen again: says so, and cancels everything, so that clean-up runs and the test can end. */
 static void end_deadlock(weft_loop *loop)
 {
@@ -219,7 +249,7 @@ static void turn_virtual(weft_loop *loop)
     if (weft_wheel_run(&loop->wheel, loop->now / WEFT_MILLISECOND, false))
         return; /* what was due already, as a deadline set in the past is */
     if (loop->outside > 0) {
-        weft_poll_turn(loop, true);
+        await_events(loop);
         return;
     }
     int64_t tick;
@@ -246,7 +276,10 @@ static void turn(weft_loop *loop)
     }
     bool is_real = !is_virtual(loop);
     loop->is_stale = is_real;
-    weft_poll_turn(loop, !has_work(loop));
+    if (has_work(loop))
+        weft_poll_turn(loop, false);
+    else
+        await_events(loop);
     loop->is_stale = is_real; /* callbacks took their time */
     weft_loop_now(loop);
 }
@@ -338,6 +371,7 @@ static weft_loop *open_loop(const struct weft_loop_options *options, int *ret_er
     weft_slab_init(&loop->task_slab, sizeof(weft_task), TASKS_PER_CHUNK);
     weft_arena_pool_init(&loop->arenas, ARENA_CHUNKS_KEPT);
     weft_home_init(&loop->home);
+    weft_spin_init(&loop->spin, weft_threads_processors());
     loop->overflow = (weft_overflow_watch){ .report = report_overflow, .context = loop };
     *ret_error = weft_overflow_open(&loop->overflow);
     if (*ret_error < 0)
@@ -369,7 +403,7 @@ static void stop_all(weft_loop *loop)
     for (int round = 0; round < 2; round++) {
         if (loop->os_stop)
             loop->os_stop(loop);
-        weft_pools_close(loop);
+        weft_threads_close(loop);
         call_rest(loop);
     }
 }
@@ -448,7 +482,9 @@ int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, voi
         options->opened(loop, arg);
     weft_group_enter(&loop->root, NULL, WEFT_NO_LIMIT);
     struct first_task first = { .fn = fn, .arg = arg };
-    struct weft_task_spec spec = { .fn = run_first, .arg = &first, .name = options->name, .file = "weft_run", .line = 0 };
+    struct weft_task_spec spec = {
+        .fn = run_first, .arg = &first, .name = options->name, .file = options->file, .line = options->line
+    };
     first.result = weft_task_start(&loop->root, &spec, NULL);
     while (weft_group_own(&loop->root)->count > 0 || !weft_list_is_empty(&loop->soon))
         turn(loop);
@@ -471,8 +507,14 @@ int weft_run_with_(weft_task_fn *fn, void *arg, const weft_run_options *given)
 {
     weft_run_options options = { 0 };
     memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
-    return weft_loop_run(
-        &(struct weft_loop_options){ .name = "main", .debug = options.debug, .stall_limit = options.stall_limit }, fn, arg);
+    const struct weft_loop_options run = {
+        .name = "main",
+        .file = options.file ? options.file : __FILE__,
+        .line = options.file ? options.line : __LINE__,
+        .debug = options.debug,
+        .stall_limit = options.stall_limit,
+    };
+    return weft_loop_run(&run, fn, arg);
 }
 
 bool weft_is_debugging(void)
@@ -480,7 +522,7 @@ bool weft_is_debugging(void)
     return weft_here && weft_here->debug;
 }
 
-int weft_run(weft_task_fn *fn, void *arg)
+int weft_run_(weft_task_fn *fn, void *arg, const char *file, int line)
 {
-    return weft_loop_run(&(struct weft_loop_options){ .name = "main" }, fn, arg);
+    return weft_loop_run(&(struct weft_loop_options){ .name = "main", .file = file, .line = line }, fn, arg);
 }

@@ -21,6 +21,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/list.h"
 #include "lib/base/slab.h"
+#include "lib/base/spin.h"
 #include "lib/coro/coro.h"
 #include "lib/coro/overflow.h"
 #include "lib/task/timer.h"
@@ -28,9 +29,10 @@
 #define WEFT_LOOP_MAGIC 0x100bae5eu
 
 struct weft_poll;
-struct weft_pools;
+struct weft_threads;
 struct weft_poll_fd;
 struct weft_debug;
+struct weft_source;
 
 /* Something to do soon on the loop's stack, with no task running: a way out of deep call chains. Embedded in its owner. */
 typedef struct weft_callback {
@@ -76,16 +78,21 @@ struct weft_loop {
     weft_slab task_slab;
     weft_arena_pool arenas;
     weft_group root;
-    uint64_t random; /* of weft_loop_draw, without a seed */
-    int outside;     /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
+    uint64_t random;       /* of weft_loop_draw, without a seed */
+    int outside;           /* things awaited from outside (sockets, threads): virtual time does not jump meanwhile */
+    int jobs;              /* of threads, that are awaited; counted there too */
+    weft_spin_credit spin; /* before a poll that waits for a job */
+    int unpolled;          /* jobs in a row that came before a poll */
     struct weft_poll *poll;
-    struct weft_pools *pools;  /* of threads; made when first needed */
-    struct weft_poll_fd **fds; /* that tasks wait for (fd.c), by number; made when first needed */
-    size_t fd_count;           /* of that table */
+    struct weft_threads *threads; /* its pools of them; made when first needed */
+    struct weft_poll_fd **fds;    /* that tasks wait for (fd.c), by number; made when first needed */
+    size_t fd_count;              /* of that table */
 
     pthread_mutex_t inbox_lock;
-    weft_list inbox; /* posts; under the lock */
-    bool is_closing; /* posts wake nobody any more; under the lock */
+    weft_list inbox;      /* posts; under the lock */
+    bool is_spinning;     /* the loop looks at has_posts: it need not be woken; under the lock */
+    atomic_int has_posts; /* is the inbox not empty? */
+    bool is_closing;      /* posts wake nobody any more; under the lock */
 
     /* For the layers above; both run on the loop's stack with no task running. */
     void (*after_task)(struct weft_loop *loop); /* after a task ran: flush */
@@ -98,6 +105,7 @@ struct weft_loop {
     void *os;                                   /* lib/os's own, made when first needed */
     void (*os_stop)(struct weft_loop *loop);    /* no task is left, threads are: closes what was left open */
     void (*os_close)(struct weft_loop *loop);   /* gives it back, after the last handle is closed */
+    const struct weft_source *const *sources;   /* lib/os's: what else a select can wait for, from WEFT_SELECT_PROCESS on */
     uint64_t supervised;                        /* signals that are the supervisor's: bit n is signal n */
 
     enum weft_log_level log_level;
@@ -160,8 +168,9 @@ static inline void weft_loop_beat_end(weft_loop *loop)
 weft_duration weft_loop_clock(weft_loop *loop);
 
 struct weft_loop_options {
-    struct weft_test_mode *test;                /* NULL outside test mode */
-    const char *name;                           /* of the first task */
+    struct weft_test_mode *test; /* NULL outside test mode */
+    const char *name, *file;     /* of the first task; where it is started */
+    int line;
     size_t *mistakes;                           /* that debug mode has reported; may be NULL */
     bool debug;                                 /* debug mode; also by WEFT_DEBUG=1 outside test mode */
     bool has_supervisor;                        /* the first task starts one, which has the watchdog */
@@ -170,8 +179,9 @@ struct weft_loop_options {
     void (*opened)(weft_loop *loop, void *arg); /* before the first task is started; may be NULL */
 };
 
-/* As weft_loop_post, with a post that the caller owns until it is called: it cannot fail. */
-void weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post);
+/* As weft_loop_post, with a post that the caller owns until it is called: it cannot fail. Was the loop awake, looking for one?
+ */
+bool weft_loop_post_embedded(weft_loop *loop, struct weft_loop_post *post);
 
 /* Takes an embedded post back, if it has not been called yet. Its link is either in use or on itself. On the loop's thread. */
 void weft_loop_withdraw(weft_loop *loop, struct weft_loop_post *post);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "lib/base/memory.h"
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "lib/task/task.h"
 
 struct call {
@@ -41,7 +41,7 @@ static void withdraw(weft_wait *wait)
     struct call *call = CONTAINER_OF(wait, struct call_wait, wait)->call;
     call->wait = NULL;
     if (!call->is_done)
-        call->is_withdrawn = weft_pool_withdraw(&call->job);
+        call->is_withdrawn = weft_threads_withdraw(&call->job);
 }
 
 static void end_call(weft_job *job)
@@ -57,7 +57,7 @@ static void end_call(weft_job *job)
         weft_wait_settle(call->wait, job->result);
 }
 
-static int park(struct call *call, const struct weft_pool_call *how, bool is_uncut)
+static int park(struct call *call, const struct weft_threads_call *how, bool is_uncut)
 {
     struct call_wait wait = {
         .wait = { .withdraw = withdraw, .what = "thread", .on = call, .place = how->place, .is_uncut = is_uncut },
@@ -67,13 +67,13 @@ static int park(struct call *call, const struct weft_pool_call *how, bool is_unc
     return weft_wait_park(&wait.wait);
 }
 
-static int submit(struct call *call, const struct weft_pool_call *how, void *arg)
+static int submit(struct call *call, const struct weft_threads_call *how, void *arg)
 {
     *call = (struct call){ .job = { .fn = how->fn, .arg = arg, .name = how->name, .done = end_call } };
-    return weft_pool_submit(how->kind, &call->job, how->fails_when_full);
+    return weft_threads_submit(how->kind, &call->job, how->fails_when_full);
 }
 
-static int call_borrowed(const struct weft_pool_call *how)
+static int call_borrowed(const struct weft_threads_call *how)
 {
     struct call call;
     int rc = submit(&call, how, how->arg);
@@ -85,7 +85,7 @@ static int call_borrowed(const struct weft_pool_call *how)
     return call.is_done ? call.job.result : park(&call, how, true);
 }
 
-static int call_copied(const struct weft_pool_call *how)
+static int call_copied(const struct weft_threads_call *how)
 {
     struct copied_call *copied = weft_mem_alloc(sizeof *copied + how->copy_size);
     if (!copied)
@@ -105,11 +105,11 @@ static int call_copied(const struct weft_pool_call *how)
         return rc;
     }
     call->is_abandoned = true;
-    weft_pool_abandon(&call->job);
+    weft_threads_abandon(&call->job);
     return rc;
 }
 
-int weft_pool_call(const struct weft_pool_call *call)
+int weft_threads_call(const struct weft_threads_call *call)
 {
     int rc = weft_wait_check("thread");
     if (rc < 0)
@@ -127,8 +127,8 @@ static bool fails_when_full(const weft_offload_options *options)
 
 int weft_offload_(const char *name, weft_offload_fn *fn, void *value, size_t size, const weft_offload_options *options)
 {
-    return weft_pool_call(&(struct weft_pool_call){
-        .kind = WEFT_POOL_USER,
+    return weft_threads_call(&(struct weft_threads_call){
+        .kind = WEFT_THREADS_USER,
         .name = name,
         .fn = fn,
         .arg = value,
@@ -140,8 +140,8 @@ int weft_offload_(const char *name, weft_offload_fn *fn, void *value, size_t siz
 
 int weft_offload_borrowed_(const char *name, weft_offload_fn *fn, void *arg, const weft_offload_options *options)
 {
-    return weft_pool_call(&(struct weft_pool_call){
-        .kind = WEFT_POOL_USER,
+    return weft_threads_call(&(struct weft_threads_call){
+        .kind = WEFT_THREADS_USER,
         .name = name,
         .fn = fn,
         .arg = arg,

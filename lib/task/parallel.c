@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "lib/base/memory.h"
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "lib/task/task.h"
 
 enum { RUNS_PER_THREAD = 8 };
@@ -99,7 +99,7 @@ static void withdraw(weft_wait *wait)
         return;
     atomic_store(&p->is_over, true);
     for (size_t i = 0; i < p->share_count; i++)
-        p->left -= p->shares[i].job.pool && weft_pool_withdraw(&p->shares[i].job);
+        p->left -= p->shares[i].job.pool && weft_threads_withdraw(&p->shares[i].job);
 }
 
 static int park(struct parallel *p, const void *place, bool is_uncut)
@@ -130,7 +130,7 @@ static int start(struct parallel *p, const char *name)
         weft_list_init(&share->job.link);
     }
     for (size_t i = 0; i < p->share_count; i++) {
-        int rc = weft_pool_submit(WEFT_POOL_COMPUTE, &p->shares[i].job, false);
+        int rc = weft_threads_submit(WEFT_THREADS_COMPUTE, &p->shares[i].job, false);
         if (rc < 0)
             return p->left > 0 ? 0 : rc;
         p->left++;
@@ -156,7 +156,7 @@ int weft_parallel_for_(const char *name, size_t count, weft_parallel_fn *fn, voi
     int rc = weft_wait_check("parallel for");
     if (rc < 0 || count == 0)
         return rc;
-    size_t threads = (size_t)weft_pool_processors();
+    size_t threads = (size_t)weft_threads_processors();
     if (options.threads > 0 && (size_t)options.threads < threads)
         threads = (size_t)options.threads;
     size_t grain = options.grain > 0 ? options.grain : count / (threads * RUNS_PER_THREAD) + 1;

@@ -3,7 +3,7 @@
 /*
  * The tasks as a tree.
  *
- *     parked   main, 1.500 s old, started at weft_run:0, waits for: join (0x7f...), of 9,999 tasks ...
+ *     parked   main, 1.500 s old, started at a.c:40, waits for: join (0x7f...), of 9,999 tasks ...
  *              in main_task at a.c:20
  *       group opened at a.c:9: 9,999 tasks, deadline in 8.500 s
  *       parked   cook, 1.500 s old, started at a.c:10, holds a lock, waits for: sleep, 0.200 s left
@@ -21,8 +21,10 @@
  */
 #include "lib/task/report.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/clock.h"
 #include "lib/coro/backtrace.h"
@@ -34,7 +36,8 @@ enum {
     ALIKE = 3,   /* of each that are written */
     DEPTH = 12,  /* of groups in groups */
     TASKS = 500, /* written in all */
-    FRAMES = 16, /* of a task that are written */
+    FRAMES = 16, /* of a stack that are written */
+    STACKS = 8,  /* of a task that are written: of generators that step others */
     NUMBER = 32, /* bytes for a number with its commas */
 };
 
@@ -151,16 +154,16 @@ struct trace {
     bool is_cut;
 };
 
-/* From the call that waits up, without our own way there and the runtime's frame at the bottom. */
-static void take_trace(const weft_task *t, struct trace *trace)
+/* From `place` up (NULL: all of it), without our own way there and the runtime's frame at the bottom. */
+static void take_trace(const weft_coro *coro, const void *place, struct trace *trace)
 {
     enum { OURS = 8, BOTTOM = 1 };
     void *all[OURS + FRAMES + BOTTOM];
-    size_t count = weft_coro_backtrace(&t->coro, all, OURS + FRAMES + BOTTOM), first = 0;
+    size_t count = weft_coro_backtrace(coro, all, OURS + FRAMES + BOTTOM), first = 0;
     bool has_bottom = count < OURS + FRAMES + BOTTOM;
     if (has_bottom && count > BOTTOM)
         count -= BOTTOM;
-    while (first < count && t->wait && all[first] != t->wait->place)
+    while (first < count && place && all[first] != place)
         first++;
     if (first == count)
         first = 0; /* the place is none of those: all of it, then */
@@ -169,36 +172,63 @@ static void take_trace(const weft_task *t, struct trace *trace)
     memcpy(trace->addresses, all + first, trace->count * sizeof *all);
 }
 
-static uint64_t number_of(const struct trace *trace)
+/* The traces of a task, of which it has one for each stack on which it stands: a generator's body first, then who steps it. */
+static size_t take_traces(const weft_task *t, struct trace traces[static STACKS])
+{
+    size_t count = 0;
+    take_trace(&t->coro, t->wait ? t->wait->place : NULL, &traces[count++]);
+    for (const struct weft_nested *nested = t->nested; nested; nested = nested->outer) {
+        if (count == STACKS) {
+            traces[STACKS - 1].is_cut = true;
+            break;
+        }
+        take_trace(&nested->coro, NULL, &traces[count++]);
+    }
+    return count;
+}
+
+static uint64_t number_of(const struct trace *traces, size_t count)
 {
     uint64_t number = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < trace->count; i++)
-        number = (number ^ (uintptr_t)trace->addresses[i]) * UINT64_C(0x100000001b3);
+    for (const struct trace *trace = traces; trace < traces + count; trace++)
+        for (size_t i = 0; i < trace->count; i++)
+            number = (number ^ (uintptr_t)trace->addresses[i]) * UINT64_C(0x100000001b3);
     return number;
 }
 
-static void print_trace(struct report *r, const weft_task *t, struct kind *kind, int depth)
+static void print_trace(struct report *r, const struct trace *trace, int depth)
 {
-    struct trace trace;
+    if (!r->symbols)
+        r->symbols = weft_symbols_open();
+    for (size_t i = 0; i < trace->count; i++) {
+        indent(r, depth);
+        fputs("         in ", r->out);
+        weft_symbols_print(r->symbols, r->out, trace->addresses[i]);
+        fputc('\n', r->out);
+    }
+    if (trace->is_cut) {
+        indent(r, depth);
+        fputs("         and more\n", r->out);
+    }
+}
+
+static void print_place(struct report *r, const weft_task *t, struct kind *kind, int depth)
+{
+    struct trace traces[STACKS];
     if (t->state != WEFT_TASK_PARKED && t->state != WEFT_TASK_READY)
         return;
-    take_trace(t, &trace);
-    uint64_t number = number_of(&trace);
+    size_t count = take_traces(t, traces);
+    uint64_t number = number_of(traces, count);
     if (kind->count == 1)
         kind->trace = number;
     else if (kind->trace == number)
         return;
-    if (!r->symbols)
-        r->symbols = weft_symbols_open();
-    for (size_t i = 0; i < trace.count; i++) {
+    print_trace(r, &traces[0], depth);
+    const struct weft_nested *nested = t->nested;
+    for (size_t i = 1; i < count; i++, nested = nested->outer) {
         indent(r, depth);
-        fputs("         in ", r->out);
-        weft_symbols_print(r->symbols, r->out, trace.addresses[i]);
-        fputc('\n', r->out);
-    }
-    if (trace.is_cut) {
-        indent(r, depth);
-        fputs("         and more\n", r->out);
+        fprintf(r->out, "         in the generator %s, which is stepped\n", nested->name);
+        print_trace(r, &traces[i], depth);
     }
 }
 
@@ -288,7 +318,7 @@ static void print_members(struct report *r, const weft_list *alive, int depth)
         if (kind && kind->count <= ALIKE && r->written < TASKS) {
             r->written++;
             print_task(r, t, depth);
-            print_trace(r, t, kind, depth);
+            print_place(r, t, kind, depth);
             print_under(r, t, depth + 1);
             continue;
         }
@@ -342,4 +372,29 @@ void weft_tasks_print(FILE *out)
 {
     if (weft_here)
         weft_on_loop_stack(print_tree, &(struct request){ weft_here, out });
+}
+
+/* Standard error once more, with room for most lists; NULL when descriptors or memory are out. */
+static FILE *open_buffered(void)
+{
+    enum { ROOM = 64 * 1024 };
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (out)
+        setvbuf(out, NULL, _IOFBF, ROOM);
+    else if (fd >= 0)
+        close(fd);
+    return out;
+}
+
+void weft_tasks_tell(const char *head)
+{
+    flockfile(stderr);
+    FILE *buffered = open_buffered(), *out = buffered ? buffered : stderr;
+    if (head)
+        fprintf(out, "%s\n", head);
+    weft_tasks_print(out);
+    if (buffered)
+        fclose(buffered);
+    funlockfile(stderr);
 }

@@ -13,6 +13,10 @@
 /* A time in milliseconds between words: ", 1.500 s left". */
 void weft_report_seconds(FILE *out, const char *before, int64_t milliseconds, const char *after);
 
+/* All tasks of this loop, with the line `head` before them if it is not NULL, to standard error: those of
+ * another thread do not come in between. */
+void weft_tasks_tell(const char *head);
+
 /* Writes the tasks of which each waits for the next one, and the last for the first; nothing if there are none. */
 void weft_report_cycle(weft_loop *loop, FILE *out);
 

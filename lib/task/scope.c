@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 #include "lib/task/task.h"
 
 struct around {
@@ -308,7 +308,7 @@ static weft_timer *overdue_timer(const weft_task *t, int64_t tick)
 bool weft_cancelled(void)
 {
     if (!weft_here)
-        return weft_pool_is_cut();
+        return weft_threads_is_cut();
     weft_task *t = weft_here->current;
     if (!t)
         return false;

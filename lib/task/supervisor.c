@@ -22,6 +22,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/task/report.h"
 #include "lib/task/watchdog.h"
 
 struct weft_supervisor {
@@ -53,8 +54,7 @@ static void print_tasks(void *arg)
 {
     weft_supervisor *s = arg;
     atomic_store(&s->is_list_posted, false);
-    weft_tasks_print(stderr);
-    fflush(stderr);
+    weft_tasks_tell(s->options.list_head);
 }
 
 static void tell_stop(void *arg)

@@ -25,6 +25,7 @@ struct weft_supervisor_options {
     void *context;
     /* On the supervisor's thread: SIGQUIT has come, which is for other loops of the context's too. May be NULL. */
     void (*list)(void *context);
+    const char *list_head;     /* a line before the list of this loop's tasks; or NULL */
     bool leaves_signals;       /* it only watches, and keeps no clock of a stop */
     weft_duration stall_limit; /* who holds the loop for longer is named; 0: nobody is watched */
     /* On the supervisor's thread: SIGHUP has come. NULL leaves that signal alone. */

@@ -65,6 +65,13 @@ static inline void weft_owned_end_all(struct weft_owned **list)
         (*list)->end(*list);
 }
 
+/* A coroutine that runs inside a task as if it were a call of it: the body of a generator. */
+struct weft_nested {
+    struct weft_nested *outer; /* in which it was entered; NULL: in the task's own */
+    weft_coro coro;            /* while it runs: where that one was left */
+    const char *name;          /* of the generator; static */
+};
+
 struct weft_task {
     unsigned magic;
     uint8_t state;
@@ -95,8 +102,8 @@ struct weft_task {
     weft_list awaiters; /* at most one waiter: a weft_await or a select */
     struct weft_deferred *deferred;
     struct weft_trail *trail;
-    uint8_t mark;                     /* of who walks over all tasks: a report */
-    struct weft_generator *generator; /* whose body runs in it, the innermost of several; `coro` is that body's */
+    uint8_t mark;               /* of who walks over all tasks: a report */
+    struct weft_nested *nested; /* the innermost of what runs in it; `coro` is that one's then */
 };
 
 struct weft_holding_kind {

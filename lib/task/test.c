@@ -49,7 +49,13 @@ int weft_test_run_(weft_task_fn *fn, void *arg, weft_test_report *report, const 
     weft_duration ended_at = 0;
     size_t mistakes = 0;
     struct weft_loop_options run = {
-        .test = &mode, .name = "test", .ended_at = &ended_at, .debug = options.debug, .mistakes = &mistakes
+        .test = &mode,
+        .name = "test",
+        .file = options.file,
+        .line = options.line,
+        .ended_at = &ended_at,
+        .debug = options.debug,
+        .mistakes = &mistakes,
     };
     int result = weft_loop_run(&run, fn, arg);
     weft_mem_set_faults(former);
@@ -74,6 +80,8 @@ struct plan {
     bool has_seed;
     char **names;
     int name_count;
+    const char *file;
+    int line;
 };
 
 static int usage(const char *program)
@@ -106,11 +114,17 @@ static int run_body(void *arg)
     return ((const weft_test *)arg)->body();
 }
 
+static int run_in_virtual_time(const struct plan *plan, const weft_test *test, uint64_t seed)
+{
+    const weft_test_options options = { .struct_size = sizeof options, .seed = seed, .file = plan->file, .line = plan->line };
+    return weft_test_run_(run_body, (void *)(uintptr_t)test, NULL, &options);
+}
+
 /* One test with one seed; true if it passed. */
-static bool run_once(const weft_test *test, uint64_t seed)
+static bool run_once(const struct plan *plan, const weft_test *test, uint64_t seed)
 {
     failures = 0;
-    int rc = test->plain ? test->plain() : weft_test_run(run_body, (uintptr_t)test, NULL, .seed = seed);
+    int rc = test->plain ? test->plain() : run_in_virtual_time(plan, test, seed);
     if (rc < 0)
         printf("# %s ended with %d: %s\n", test->name, rc, weft_strerror(rc));
     if (failures > 0 || rc < 0)
@@ -121,9 +135,9 @@ static bool run_once(const weft_test *test, uint64_t seed)
 static bool run_test(const struct plan *plan, const weft_test *test)
 {
     uint64_t seed = plan->has_seed ? plan->seed : test->seed;
-    bool passed = run_once(test, seed);
+    bool passed = run_once(plan, test, seed);
     for (uint64_t n = 1; passed && n < plan->repeat && !test->plain; n++)
-        passed = run_once(test, seed + n);
+        passed = run_once(plan, test, seed + n);
     return passed;
 }
 
@@ -145,9 +159,9 @@ static int run_all(const struct plan *plan)
     return failed > 0;
 }
 
-int weft_test_main(const weft_test *tests, size_t count, int argc, char **argv)
+int weft_test_main_(const weft_test *tests, size_t count, int argc, char **argv, const char *file, int line)
 {
-    struct plan plan = { .tests = tests, .count = count };
+    struct plan plan = { .tests = tests, .count = count, .file = file, .line = line };
     int i = 1;
     while (i < argc && argv[i][0] == '-') {
         if (strcmp(argv[i], "--list") == 0) {

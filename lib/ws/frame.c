@@ -33,8 +33,8 @@ struct weft_ws_context {
     weft_ws_context *next; /* in the pool */
     wslay_frame_context_ptr wslay;
     struct part header, payload; /* what wslay may take */
-    char header_bytes[WEFT_WS_HEADER_MAX];
-    uint8_t sent_size; /* of the header that wslay has made */
+    char header_bytes[16];       /* more than a header: copied as a whole, which takes two instructions */
+    uint8_t sent_size;           /* of the header that wslay has made */
 };
 
 /* ---- headers ---- */
@@ -120,11 +120,12 @@ int weft_ws_frame_read(weft_ws_frame *frame, enum weft_ws_role role, bool may_co
 
 void weft_ws_mask(char *out, const char *in, size_t size, const uint8_t key[4], uint64_t at)
 {
-    unsigned char turned[8];
-    for (unsigned i = 0; i < 8; i++)
+    unsigned char turned[4];
+    for (unsigned i = 0; i < 4; i++)
         turned[i] = key[(at + i) & 3];
-    uint64_t mask;
-    memcpy(&mask, turned, 8);
+    uint32_t half;
+    memcpy(&half, turned, 4);
+    const uint64_t mask = (uint64_t)half << 32 | half;
     size_t i = 0;
 #ifdef __SSE2__
     const __m128i wide = _mm_set1_epi64x((long long)mask);
@@ -139,7 +140,7 @@ void weft_ws_mask(char *out, const char *in, size_t size, const uint8_t key[4], 
         memcpy(out + i, &word, 8);
     }
     for (; i < size; i++)
-        out[i] = (char)(in[i] ^ turned[i & 7]);
+        out[i] = (char)(in[i] ^ turned[i & 3]);
 }
 
 /* ---- contexts ---- */
@@ -267,8 +268,30 @@ int weft_ws_frame_take(weft_ws_context *context, const weft_ws_frame *frame, uin
     return 0;
 }
 
-int weft_ws_frame_write(weft_ws_contexts *pool, char out[WEFT_WS_HEADER_MAX], enum weft_ws_opcode opcode, bool is_final,
-                        bool is_compressed, uint64_t size, const uint8_t *key)
+int weft_ws_frame_take_whole(weft_ws_contexts *pool, const weft_ws_frame *frame, const char *in, char *out)
+{
+    weft_ws_context *context = weft_ws_context_take(pool);
+    if (!context)
+        return -ENOMEM;
+    int rc = weft_ws_frame_take(context, frame, 0, in, (size_t)frame->size, out);
+    weft_ws_context_give(pool, context, rc == 0);
+    return rc;
+}
+
+/* ---- headers that we send ---- */
+
+/* Where the header of such a frame is kept once it has been made: to ask wslay takes 280 instructions. NULL for other frames.
+ */
+static char *made_header(weft_ws_contexts *pool, enum weft_ws_opcode opcode, bool is_final, bool is_compressed, uint64_t size)
+{
+    bool is_kept = is_final && !is_compressed && size <= WEFT_WS_CONTROL_MAX &&
+                   (opcode == WEFT_WS_TEXT || opcode == WEFT_WS_BINARY);
+    return is_kept ? pool->made[opcode == WEFT_WS_BINARY][size] : NULL;
+}
+
+/* The header without a mask. Its size, or -ENOMEM. */
+static int make_header(weft_ws_contexts *pool, char out[WEFT_WS_HEADER_MAX], enum weft_ws_opcode opcode, bool is_final,
+                       bool is_compressed, uint64_t size)
 {
     weft_ws_context *context = weft_ws_context_take(pool);
     if (!context)
@@ -285,9 +308,25 @@ int weft_ws_frame_write(weft_ws_contexts *pool, char out[WEFT_WS_HEADER_MAX], en
     context->sent_size = 0;
     ssize_t sent = wslay_frame_send(context->wslay, &iocb);
     int header_size = context->sent_size;
-    memcpy(out, context->header_bytes, (size_t)header_size);
+    memcpy(out, context->header_bytes, WEFT_WS_HEADER_MAX);
     weft_ws_context_give(pool, context, sent >= 0 && (uint64_t)sent == size);
     CHECK(sent >= 0 && (uint64_t)sent == size);
+    return header_size;
+}
+
+int weft_ws_frame_write(weft_ws_contexts *pool, char out[WEFT_WS_HEADER_MAX], enum weft_ws_opcode opcode, bool is_final,
+                        bool is_compressed, uint64_t size, const uint8_t *key)
+{
+    char *made = made_header(pool, opcode, is_final, is_compressed, size);
+    int header_size = 2;
+    if (made && made[0])
+        memcpy(out, made, 2);
+    else
+        header_size = make_header(pool, out, opcode, is_final, is_compressed, size);
+    if (header_size < 0)
+        return header_size;
+    if (made)
+        memcpy(made, out, 2);
     if (!key)
         return header_size;
     out[1] = (char)(out[1] | 0x80);

@@ -34,6 +34,8 @@ typedef struct weft_ws_context weft_ws_context;
 typedef struct weft_ws_contexts {
     weft_ws_context *free;
     unsigned free_count;
+    char made[2][WEFT_WS_CONTROL_MAX + 1]
+             [2]; /* headers of whole texts, and of binaries, by their size: zeros until one is made */
 } weft_ws_contexts;
 
 /* A header. */
@@ -67,6 +69,9 @@ void weft_ws_contexts_close(weft_ws_contexts *pool);
  * this frame, and writes them unmasked to `out`. 0, or WEFT_EPROTOCOL: wslay objects. */
 int weft_ws_frame_take(weft_ws_context *context, const weft_ws_frame *frame, uint64_t taken, const char *in, size_t size,
                        char *out);
+
+/* The same for a frame whose whole payload is there, through a context of the pool. -ENOMEM too. */
+int weft_ws_frame_take_whole(weft_ws_contexts *pool, const weft_ws_frame *frame, const char *in, char *out);
 
 /* Writes the header of a frame that we send; `key` is the mask's, NULL for none (a server's). Its size, or -ENOMEM. */
 int weft_ws_frame_write(weft_ws_contexts *pool, char out[WEFT_WS_HEADER_MAX], enum weft_ws_opcode opcode, bool is_final,

@@ -113,13 +113,14 @@ static weft_bytes without_port(weft_bytes host, const char *port)
     return host;
 }
 
-/* scheme://host is of the same host as the request; the scheme may differ, as behind a proxy that speaks TLS for us. */
-static bool is_same_host(weft_bytes origin, weft_bytes host)
+/* scheme://host is of the same host as the request; the scheme may differ, as behind a proxy that speaks TLS for us. Where we
+ * speak it ourselves, http is somebody else: such a page may have been changed on its way. */
+static bool is_same_host(weft_bytes origin, weft_bytes host, bool must_be_secure)
 {
     static const char http[] = "http://", https[] = "https://";
     bool is_secure = origin.size > sizeof https - 1 && same_text((weft_bytes){ origin.data, sizeof https - 1 }, https, 8);
     bool is_plain = origin.size > sizeof http - 1 && same_text((weft_bytes){ origin.data, sizeof http - 1 }, http, 7);
-    if (!is_secure && !is_plain)
+    if (!is_secure && (!is_plain || must_be_secure))
         return false;
     size_t skip = is_secure ? sizeof https - 1 : sizeof http - 1;
     const char *port = is_secure ? ":443" : ":80";
@@ -130,7 +131,7 @@ static bool is_same_host(weft_bytes origin, weft_bytes host)
 
 static bool may_come_from(const weft_ws_handshake *h, const weft_ws_terms *terms)
 {
-    if (!h->origin.data || is_same_host(h->origin, h->host))
+    if (!h->origin.data || is_same_host(h->origin, h->host, h->is_secure))
         return true;
     for (const char *const *origin = terms->origins; origin && *origin; origin++)
         if (strcmp(*origin, "*") == 0 || is_word(h->origin, *origin))

@@ -26,7 +26,8 @@ typedef struct weft_ws_handshake {
     int protocol_count, extension_count;
     bool names_upgrade, names_websocket; /* Connection and Upgrade do */
     bool has_key_twice, has_too_many;
-    bool is_get, is_1_1, has_body, is_secure; /* set by the caller */
+    bool is_get, is_1_1, has_body; /* set by the caller, */
+    bool is_secure;                /* and this: it has come by TLS, which we speak */
 } weft_ws_handshake;
 
 /* What we would agree to. Lists end in NULL, and may be NULL. */

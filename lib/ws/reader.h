@@ -57,11 +57,21 @@ enum weft_ws_kind {
     WEFT_WS_FAILED, /* event->code to close with, and words; nothing more can be read */
 };
 
+/* Which limit a failure is for. */
+enum weft_ws_limit {
+    WEFT_WS_LIMIT_NONE,
+    WEFT_WS_LIMIT_MESSAGE,   /* reader.limit */
+    WEFT_WS_LIMIT_FRAGMENTS, /* reader.fragment_limit */
+    WEFT_WS_LIMIT_INFLATE,   /* reader.inflate_ratio */
+    WEFT_WS_LIMIT_BUFFERED,  /* store.budget */
+};
+
 typedef struct weft_ws_event {
     uint16_t code;
     uint8_t size;
     char bytes[WEFT_WS_CONTROL_MAX];
-    const char *words; /* of a failure: static */
+    enum weft_ws_limit limit; /* of a failure */
+    const char *words;        /* of a failure: static */
 } weft_ws_event;
 
 typedef struct weft_ws_reader {
@@ -71,10 +81,11 @@ typedef struct weft_ws_reader {
     char *data;               /* the message so far; NUL-terminated once it is whole */
     size_t size, room;
     size_t limit;        /* of a message, bytes */
-    size_t taken;        /* payload of this message, as it came */
+    size_t taken;        /* payload of this message as it came, without what was taken in parts */
     weft_ws_frame frame; /* the data frame under way */
     uint64_t frame_taken;
-    uint32_t fragment_limit, fragments;
+    uint32_t fragment_limit, fragments; /* those taken in parts do not count */
+    uint32_t inflate_ratio; /* past WEFT_INFLATE_FREE a message may inflate to so many times what has come of it; not 0 */
     weft_utf8 utf8;
     uint8_t role;
     uint8_t window_bits; /* of the peer's compressor; 0: compression was not agreed on */

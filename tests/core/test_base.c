@@ -9,6 +9,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
 #include "lib/base/slab.h"
+#include "lib/base/spin.h"
 #include "lib/task/timer.h"
 
 /* ---- arena ---- */
@@ -277,6 +278,43 @@ static int durations_do_not_overflow(void)
     return 0;
 }
 
+/* ---- busy waits ---- */
+
+/* How many of `waits` in a row are tried, when each fails or succeeds. */
+static int count_tries(weft_spin_credit *credit, int waits, bool has_come)
+{
+    int tries = 0;
+    for (int i = 0; i < waits; i++) {
+        if (!weft_spin_is_worth(credit))
+            continue;
+        weft_spin_learn(credit, has_come);
+        tries++;
+    }
+    return tries;
+}
+
+static int busy_waits_that_fail_are_given_up(void)
+{
+    weft_spin_credit credit;
+    weft_spin_init(&credit, 2);
+    WEFT_CHECK(count_tries(&credit, 100, true) == 100);
+    WEFT_CHECK(count_tries(&credit, 1000, false) <= 3 + 1000 / WEFT_SPIN_REST); /* the credit, then one now and then */
+    WEFT_CHECK(count_tries(&credit, 2 * WEFT_SPIN_REST, true) >= WEFT_SPIN_REST); /* one that succeeds brings others */
+    weft_spin_init(&credit, 1);
+    WEFT_CHECK(count_tries(&credit, 1000, true) == 0);
+    return 0;
+}
+
+static int a_busy_wait_is_short(void)
+{
+    atomic_int sign = 1;
+    WEFT_CHECK(weft_spin(&sign));
+    atomic_store(&sign, 0);
+    weft_duration start = weft_clock_monotonic();
+    WEFT_CHECK(!weft_spin(&sign) && weft_clock_monotonic() >= start + WEFT_SPIN_TIME);
+    return 0;
+}
+
 static const weft_test tests[] = {
     PLAIN(arena_gives_what_does_not_overlap),
     PLAIN(arena_edges),
@@ -289,6 +327,8 @@ static const weft_test tests[] = {
     PLAIN(slab_out_of_memory),
     PLAIN(lists),
     PLAIN(durations_do_not_overflow),
+    PLAIN(busy_waits_that_fail_are_given_up),
+    PLAIN(a_busy_wait_is_short),
 };
 
 TEST_MAIN(tests)

@@ -6,12 +6,17 @@
 #include <weft/barrier.h>
 #include <weft/debug.h>
 #include <weft/event.h>
+#include <weft/folder.h>
 #include <weft/generator.h>
 #include <weft/lock.h>
 #include <weft/once.h>
+#include <weft/pool.h>
+#include <weft/process.h>
 #include <weft/rate.h>
 #include <weft/semaphore.h>
+#include <weft/signal.h>
 #include <weft/stream.h>
+#include <weft/watch.h>
 
 #include "lib/task/debug.h"
 
@@ -135,6 +140,83 @@ static int what_is_not_given_back_is_reported(void)
     }
     WEFT_CHECK(has("2 times a stream made at", first_line + 10, "was not given back\n"));
     return 0;
+}
+
+static weft_pool *pool;
+
+static int fill_in(void *resource, void *unused)
+{
+    (void)resource;
+    (void)unused;
+    return 0;
+}
+
+static void clear(void *resource, void *unused)
+{
+    (void)resource;
+    (void)unused;
+}
+
+static bool lacks_children;
+
+static int open_all(bool closes)
+{
+    weft_file *file, *temporary;
+    weft_folder *folder;
+    weft_walk *walk;
+    weft_watch *watch;
+    weft_signal *signal;
+    weft_process *process = NULL;
+    first_line = __LINE__;
+    WEFT_TRY(weft_pool_open(&pool, int, fill_in, clear));
+    WEFT_TRY(weft_file_open(&file, "/dev/null", "r"));
+    WEFT_TRY(weft_file_temporary(&temporary, NULL));
+    WEFT_TRY(weft_folder_open(&folder, "/"));
+    WEFT_TRY(weft_walk_open(&walk, "/"));
+    WEFT_TRY(weft_watch_open(&watch));
+    WEFT_TRY(weft_signal_open(&signal, SIGUSR1));
+    int rc = weft_process_open(&process, WEFT_ARGV("true"));
+    lacks_children = rc == -ENOSYS; /* Valgrind 3.19 */
+    WEFT_CHECK(rc == 0 || lacks_children);
+    if (!closes)
+        return 0;
+    WEFT_TRY(weft_pool_close(pool));
+    weft_file_drop(&file);
+    WEFT_TRY(weft_file_close(temporary));
+    weft_folder_close(folder);
+    weft_walk_close(walk);
+    weft_watch_close(watch);
+    weft_signal_close(signal);
+    weft_process_close(process);
+    return 0;
+}
+
+static int close_what_is_opened(void *unused)
+{
+    (void)unused;
+    return open_all(true);
+}
+
+static int leave_what_is_opened(void *unused)
+{
+    (void)unused;
+    return open_all(false);
+}
+
+static int what_is_left_open_is_reported(void)
+{
+    static const char *const kinds[] = {
+        "a pool", "a file", "a file", "a folder", "a walk", "a watch", "a signal", "a process"
+    };
+    WEFT_CHECK(run(close_what_is_opened, 0) == 0 && *records == '\0');
+    size_t count = COUNT(kinds) - lacks_children;
+    WEFT_CHECK(run(leave_what_is_opened, 0) == count);
+    for (size_t i = 0; i < count; i++) {
+        char made[50];
+        snprintf(made, sizeof made, "%s made at", kinds[i]);
+        WEFT_CHECK(has(made, first_line + 1 + (int)i, "was not given back\n"));
+    }
+    return weft_pool_close(pool); /* behind debug mode's back */
 }
 
 /* Its memory is used again, or given back, while it is open: it is never looked at. */
@@ -344,6 +426,43 @@ static int hold_at_the_end(void *unused)
     return g.result;
 }
 
+static weft_semaphore places;
+
+static int keep_place(void *unused)
+{
+    (void)unused;
+    return weft_semaphore_acquire(&places);
+}
+
+static int close_while_held(void *unused)
+{
+    (void)unused;
+    first_line = __LINE__ + 1;
+    weft_semaphore_init(&places, 3);
+    WEFT_GROUP (g) {
+        weft_go(&g, keep_place, NULL);
+        weft_go(&g, keep_place, NULL);
+        WEFT_PLACE (held, &places) {
+            WEFT_CHECK(weft_semaphore_count(&places) == 2);
+        }
+    }
+    weft_semaphore_close(&places);
+    return g.result;
+}
+
+/* One that counts what there is to take: none was there at first. */
+static int close_a_counter(void *unused)
+{
+    (void)unused;
+    weft_semaphore_init(&places, 0);
+    weft_semaphore_release(&places);
+    weft_semaphore_release(&places);
+    WEFT_TRY(weft_semaphore_acquire(&places));
+    WEFT_TRY(weft_semaphore_acquire(&places));
+    weft_semaphore_close(&places);
+    return 0;
+}
+
 static int count_up(weft_generator *g, void *unused)
 {
     (void)unused;
@@ -365,6 +484,9 @@ static int what_is_held_or_left_open_is_reported(void)
     WEFT_CHECK(run(hold_at_the_end, 0) == 2);
     WEFT_CHECK(has("a lock made at", first_line, "is still held at the end of its task\n"));
     WEFT_CHECK(has("1 more times:", first_line, "is still held at the end of its task\n"));
+    WEFT_CHECK(run(close_while_held, 0) == 1);
+    WEFT_CHECK(has("a semaphore made at", first_line, "is closed while places of it are held: 2 of 3\n"));
+    WEFT_CHECK(run(close_a_counter, 0) == 0);
     WEFT_CHECK(run(leave_open, 0) == 1);
     WEFT_CHECK(has("the generator count_up made at", first_line, "was left open\n"));
     return 0;
@@ -448,6 +570,7 @@ static int it_is_asked_for(void)
 
 static const weft_test tests[] = {
     PLAIN(what_is_not_given_back_is_reported),
+    PLAIN(what_is_left_open_is_reported),
     PLAIN(lost_objects_are_counted),
     PLAIN(objects_from_elsewhere_do_no_harm),
     PLAIN(every_allocation_may_fail),

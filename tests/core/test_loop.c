@@ -89,7 +89,8 @@ static int deadlock_names_every_task(void)
 {
     static const char *const words[] = {
         "deadlock: ",
-        "parked   test, 0.090 s old, started at weft_run:0, waits for: join (",
+        "parked   test, 0.090 s old, started at ",
+        "waits for: join (",
         "parked   get_for_ever, 0.090 s old, started at ",
         "waits for: queue get (",
         "parked   put_for_ever, ",
@@ -505,6 +506,13 @@ static int log_lines(void)
     weft_log(WEFT_LOG_WARNING, "one\r\nforged \x1b[1m \x7f %d", 7);
     WEFT_CHECK(errno == EXDEV && r.count == 1 && r.level == WEFT_LOG_WARNING && strlen(r.line) == r.size);
     WEFT_CHECK(strstr(r.line, "warning") && strstr(r.line, "[test] one\\x0d\\x0aforged \\x1b[1m \\x7f 7"));
+    weft_log(WEFT_LOG_WARNING, "W\xc3\xb6rld \xc2\x9b"
+                               "31m \x9b"
+                               "32m \xff \xc2\xa0."); /* what some terminals obey, and what is no text */
+    WEFT_CHECK(r.count == 2 && strstr(r.line, "] W\xc3\xb6rld \\xc2\\x9b"
+                                              "31m \\x9b"
+                                              "32m \\xff \xc2\xa0."));
+    r.count = 1;
     WEFT_CHECK(r.line[4] == '-' && r.line[10] == 'T' && r.line[23] == 'Z');
     weft_log(WEFT_LOG_INFO, "%s", longer);
     WEFT_CHECK(r.count == 2 && r.size <= 1100 && r.size >= 1000);
@@ -542,6 +550,10 @@ static int log_lines_of_json(void)
     WEFT_CHECK(logs_json("plain", "plain"));
     WEFT_CHECK(logs_json("\"a\\b\"\n\x7f\x01", "\\\"a\\\\b\\\"\\u000a\\u007f\\u0001"));
     WEFT_CHECK(logs_json("\xc3\xa4 \xe2\x82\xac \xf0\x9f\x90\x8d", "\xc3\xa4 \xe2\x82\xac \xf0\x9f\x90\x8d"));
+    WEFT_CHECK(logs_json("\xc2\x9b"
+                         "31m\xc2\xa0",
+                         "\\u009b"
+                         "31m\xc2\xa0")); /* terminals may obey it */
     WEFT_CHECK(logs_json("\xc3(\xa4", "\\ufffd(\\ufffd"));
     WEFT_CHECK(logs_json("\xc0\x80", "\\ufffd\\ufffd"));                         /* overlong */
     WEFT_CHECK(logs_json("\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"));              /* a surrogate */

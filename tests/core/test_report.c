@@ -3,6 +3,7 @@
 /* The tasks as a tree, and the circle of a deadlock: compared whole, with addresses and places in this file masked. */
 #include "child.h"
 
+#include <weft/generator.h>
 #include <weft/lock.h>
 
 #include "lib/task/task.h"
@@ -94,7 +95,7 @@ static int a_tree_of_groups_and_tasks(void)
         WEFT_TRY(weft_spawn(&spawned, sleep_long, NULL));
         WEFT_TRY(weft_sleep(500 * MS));
         WEFT_CHECK(check_list(
-            "running  test, 0.500 s old, started at weft_run:0\n"
+            "running  test, 0.500 s old, started at HERE\n"
             "  group opened at HERE: 2 tasks\n"
             "  parked   open_group, 0.500 s old, started at HERE, waits for: join (@), of 2 tasks of the group opened at "
             "HERE\n"
@@ -105,7 +106,7 @@ static int a_tree_of_groups_and_tasks(void)
             "  parked   sleep_long, 0.500 s old, started at HERE, waits for: sleep, 3599.500 s left\n"));
         weft_group_cancel(&outer);
         WEFT_CHECK(
-            check_list("running  test, 0.500 s old, started at weft_run:0, cut short: cancelled\n"
+            check_list("running  test, 0.500 s old, started at HERE, cut short: cancelled\n"
                        "  group opened at HERE: 2 tasks, cut short: cancelled\n"
                        "  parked   open_group, 0.500 s old, started at HERE, waits for: join (@), of 2 tasks of the group "
                        "opened at HERE, cut short: cancelled\n"
@@ -176,6 +177,82 @@ static int each_shows_where_it_stands(void)
         weft_group_cancel(&g);
     }
     weft_queue_free(queue);
+    return 0;
+}
+
+/* ---- where a task stands that steps a generator: in the body, and in who steps that ---- */
+
+static int sleepy_body(weft_generator *g, void *unused)
+{
+    int value = 1;
+    (void)unused;
+    WEFT_TRY(weft_sleep(WEFT_HOUR));
+    return weft_generator_yield(g, &value);
+}
+
+static __attribute__((noinline)) int step_all(weft_generator *g)
+{
+    int value, rc;
+    while ((rc = weft_generator_next(g, &value)) > 0)
+        value = 0;
+    return rc;
+}
+
+static int stepping_body(weft_generator *g, void *unused)
+{
+    (void)g;
+    (void)unused;
+    weft_generator *inner = weft_generator_new(int, sleepy_body, NULL);
+    int rc = step_all(inner), closed = weft_generator_close(inner);
+    return rc < 0 ? rc : closed;
+}
+
+static int consume(void *unused)
+{
+    (void)unused;
+    weft_generator *g = weft_generator_new(int, stepping_body, NULL);
+    int rc = step_all(g), closed = weft_generator_close(g);
+    return rc < 0 ? rc : closed;
+}
+
+static int a_generator_shows_who_steps_it(void)
+{
+    static const char *const words[] = {
+        "parked   consume, ",
+#ifdef WEFT_LIBDW
+        "\n           in sleepy_body at test_report.c:",
+#endif
+        "\n           in the generator sleepy_body, which is stepped\n",
+#ifdef WEFT_LIBDW
+        "in step_all at test_report.c:",
+        "in stepping_body at test_report.c:",
+#endif
+        "\n           in the generator stepping_body, which is stepped\n",
+#ifdef WEFT_LIBDW
+        "in step_all at test_report.c:",
+        "in consume at test_report.c:",
+#endif
+    };
+    WEFT_GROUP (g) {
+        for (int i = 0; i < 2; i++)
+            weft_go(&g, consume, NULL); /* the second one stands in the same place */
+        WEFT_TRY(weft_sleep(MS));
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        weft_tasks_print(out);
+        fclose(out);
+        const char *at = text;
+        for (size_t i = 0; i < COUNT(words) && at; i++) {
+            at = strstr(at, words[i]);
+            WEFT_CHECK(at != NULL);
+        }
+        WEFT_CHECK(count_of(text, ", which is stepped\n") == 2);
+        if (!at || count_of(text, ", which is stepped\n") != 2)
+            fprintf(stderr, "%s", text);
+        free(text);
+        weft_group_cancel(&g);
+    }
     return 0;
 }
 
@@ -387,11 +464,11 @@ static int a_deadlock_shows_its_circle(void)
                "  a_then_b started at HERE waits for: lock (@), held by b_then_a started at HERE; so for b_then_a\n"));
     WEFT_CHECK(check_circle(join_holding,
                             "a circle of 3:\n"
-                            "  test started at weft_run:0 waits for: join (@), of 3 tasks of the group opened at HERE; "
+                            "  test started at HERE waits for: join (@), of 3 tasks of the group opened at HERE; "
                             "so for await_first\n"
                             "  await_first started at HERE waits for: await (@), of want_a started at HERE; so for "
                             "want_a\n"
-                            "  want_a started at HERE waits for: lock (@), held by test started at weft_run:0; so for "
+                            "  want_a started at HERE waits for: lock (@), held by test started at HERE; so for "
                             "test\n"));
     WEFT_CHECK(check_circle(get_only, "")); /* nobody in particular */
     return 0;
@@ -400,6 +477,7 @@ static int a_deadlock_shows_its_circle(void)
 static const weft_test tests[] = {
     TEST(a_tree_of_groups_and_tasks),
     TEST(each_shows_where_it_stands),
+    TEST(a_generator_shows_who_steps_it),
     TEST(tasks_that_are_alike_are_counted),
     TEST(kinds_beyond_the_limit_are_counted_too),
     TEST(depth_is_limited),

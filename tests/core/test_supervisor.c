@@ -163,7 +163,7 @@ static int lists_that_are_asked_for_at_once_are_one(void)
 {
     child c = child_run(list_in_child);
     int lists = 0;
-    for (const char *at = c.error; (at = strstr(at, "started at weft_run")); at++)
+    for (const char *at = c.error; (at = strstr(at, "main, ")); at++)
         lists++;
     WEFT_CHECK(child_exited_with(&c, 0) && lists == 2);
     if (lists != 2)

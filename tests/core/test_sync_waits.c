@@ -8,6 +8,7 @@
 #include <weft/barrier.h>
 #include <weft/lock.h>
 #include <weft/once.h>
+#include <weft/pool.h>
 #include <weft/rate.h>
 #include <weft/select.h>
 
@@ -22,6 +23,8 @@ struct things {
     weft_lock condition_lock;
     weft_event event; /* not set */
     weft_barrier barrier;
+    weft_pool *pool; /* of one resource, which is lent */
+    int *lent, *got;
     int item;
 };
 
@@ -33,7 +36,29 @@ struct kit {
     void (*check_taken)(struct things *t); /* in the caller, at once after it was served; gives back what it got */
     void (*check_left)(struct things *t);  /* after a wake that nobody has taken */
     void (*close)(struct things *t);       /* that one thing alone */
+    bool tells_close;                      /* to who waits; else it is misuse */
 };
+
+static int fill_in(void *resource, void *unused)
+{
+    (void)resource;
+    (void)unused;
+    return 0;
+}
+
+static void clear(void *resource, void *unused)
+{
+    (void)resource;
+    (void)unused;
+}
+
+static void open_pool(struct things *t)
+{
+    int rc = weft_pool_open(&t->pool, int, fill_in, clear, .limit = 1);
+    WEFT_CHECK(rc == 0);
+    rc = weft_pool_acquire(t->pool, &t->lent);
+    WEFT_CHECK(rc == 0);
+}
 
 static void open_things(struct things *t)
 {
@@ -47,6 +72,7 @@ static void open_things(struct things *t)
     weft_condition_init(&t->condition, &t->condition_lock);
     weft_event_init(&t->event);
     weft_barrier_init(&t->barrier, 2);
+    open_pool(t);
 }
 
 static void close_things(struct things *t)
@@ -61,6 +87,10 @@ static void close_things(struct things *t)
     weft_lock_close(&t->condition_lock);
     weft_event_close(&t->event);
     weft_barrier_close(&t->barrier);
+    if (t->lent)
+        weft_pool_release(t->pool, t->lent);
+    int rc = weft_pool_close(t->pool);
+    WEFT_CHECK(rc == 0);
 }
 
 static void nothing(struct things *t)
@@ -295,6 +325,46 @@ static void wake_join(struct things *t)
 }
 
 static const struct kit join = { "queue join", 0, call_join, wake_join, nothing, nothing, close_put };
+
+/* ---- pool ---- */
+
+static int call_pool(struct things *t)
+{
+    return weft_pool_acquire(t->pool, &t->got);
+}
+
+static void wake_pool(struct things *t)
+{
+    weft_pool_release(t->pool, t->lent);
+    t->lent = NULL;
+}
+
+static void taken_pool(struct things *t)
+{
+    weft_pool_counts counts = weft_pool_count(t->pool);
+    WEFT_CHECK(t->got && counts.open == 1 && counts.idle == 0 && counts.waiting == 0);
+    weft_pool_release(t->pool, t->got);
+}
+
+static void left_pool(struct things *t)
+{
+    weft_pool_counts counts = weft_pool_count(t->pool);
+    WEFT_CHECK(!t->got && counts.open == 1 && counts.idle == 1 && counts.waiting == 0);
+}
+
+/* It waits for what is lent; cut short, the pool goes with that. */
+static void close_pool(struct things *t)
+{
+    WEFT_TIMEOUT (limit, MS) {
+        int rc = weft_pool_close(t->pool);
+        WEFT_CHECK(rc == WEFT_EDEADLINE);
+    }
+    weft_pool_release(t->pool, t->lent);
+    t->pool = NULL;
+    t->lent = NULL;
+}
+
+static const struct kit pool = { "pool", 0, call_pool, wake_pool, taken_pool, left_pool, close_pool, true };
 
 /* ---- select: each of its cases in turn is the one that happens; no other may leave a trace ---- */
 
@@ -595,6 +665,8 @@ static int close_too_early(void *arg)
         WEFT_TRY(weft_yield());
         doomed->close(&t);
     }
+    WEFT_CHECK(doomed->tells_close && c.rc == WEFT_ECLOSED);
+    close_things(&t);
     return 1;
 }
 
@@ -606,6 +678,8 @@ static int run_doomed(void)
 static int check_closed(const struct kit *kit)
 {
     doomed = kit;
+    if (kit->tells_close)
+        return weft_run(close_too_early, NULL);
     child c = child_run(run_doomed);
     bool ok = child_was_killed_by(&c, SIGABRT) && strstr(c.error, "weft: misuse: a") &&
               strstr(c.error, "while task call_in_scope waits on it, in task main");
@@ -677,7 +751,8 @@ static int check_report(const struct kit *kit)
 #define KITS(X)                                                                                                                \
     X(semaphore)                                                                                                               \
     X(lock)                                                                                                                    \
-    X(locked) X(condition) X(event) X(barrier) X(get) X(put) X(join) X(select_get) X(select_put) X(select_event) X(select_place)
+    X(locked)                                                                                                                  \
+    X(condition) X(event) X(barrier) X(pool) X(get) X(put) X(join) X(select_get) X(select_put) X(select_event) X(select_place)
 
 KITS(KIT)
 

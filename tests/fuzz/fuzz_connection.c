@@ -200,15 +200,19 @@ static void run(struct play *p, uint64_t fail_at)
 
 /* ---- what must hold ---- */
 
-/* Takes the interim replies out: whether there is one depends on what had come when the body was asked for. */
-static void drop_interim(struct play *p)
+static void drop(struct play *p, const char *line)
 {
-    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    const size_t size = sizeof line - 1;
+    const size_t size = strlen(line);
     for (char *at = p->out; at && (at = memmem(at, p->out_size - (size_t)(at - p->out), line, size));) {
         p->out_size -= size;
         memmove(at, at + size, p->out_size - (size_t)(at - p->out));
     }
+}
+
+/* Takes the interim replies out: whether there is one depends on what had come when the body was asked for. */
+static void drop_interim(struct play *p)
+{
+    drop(p, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
 static void show(const char *what, const struct play *p)
@@ -216,15 +220,23 @@ static void show(const char *what, const struct play *p)
     fprintf(stderr, "%s (%zu bytes):\n%.*s\n", what, p->out_size, (int)p->out_size, p->out ? p->out : "");
 }
 
-static void compare(const struct play *whole, const struct play *other)
+static void compare(const struct play *whole, struct play *other)
 {
-    size_t least = whole->out_size < other->out_size ? whole->out_size : other->out_size;
-    bool is_same = whole->out_size == other->out_size || whole->left_unread || other->left_unread;
-    if (is_same && (least == 0 || memcmp(whole->out, other->out, least) == 0))
-        return;
-    show("whole", whole);
-    show(other->way == PIECES ? "in pieces" : "byte by byte", other);
-    abort();
+    struct play expected = *whole;
+    bool may_end = whole->left_unread || other->left_unread;
+    expected.out = whole->out ? memcpy(malloc(whole->out_size + 1), whole->out, whole->out_size) : NULL;
+    if (may_end) { /* and the last reply before the end says so */
+        drop(&expected, CLOSE);
+        drop(other, CLOSE);
+    }
+    size_t least = expected.out_size < other->out_size ? expected.out_size : other->out_size;
+    bool is_same = expected.out_size == other->out_size || may_end;
+    if (!is_same || (least > 0 && memcmp(expected.out, other->out, least) != 0)) {
+        show("whole", &expected);
+        show(other->way == PIECES ? "in pieces" : "byte by byte", other);
+        abort();
+    }
+    free(expected.out);
 }
 
 static void play_all_ways(const char *in, size_t size, uint64_t seed)

@@ -8,14 +8,17 @@
  *
  *   1. It refuses the close codes 1012 to 1014, which have been registered since; we take them.
  *   2. It fails a text at the end of the first frame in which it is wrong; we at the first wrong byte, so that we may have
- * failed where it still waits for more.
+ *      failed where it still waits for more.
  *   3. It fails a close as soon as its code or reason is wrong; we when the whole frame, at most 131 bytes, has come.
  *   4. A close of one byte is one without a code to it; to us, and RFC 6455 §5.5.1, it is malformed.
  *   5. Compressed messages it hands over as they came: they are not compared.
  *
- * By itself this runs good input, changed at random from a fixed seed: a test that takes a moment. With clang it is a fuzzer:
- * see meson.build beside it. The first byte chooses what is fuzzed.
+ * What comes in parts must be as much as what comes whole.
+ *
+ * By itself this runs the inputs of corpus/ws, then the same changed at random from a fixed seed: a test that takes a moment.
+ * With clang it is a fuzzer: see meson.build beside it. The first byte chooses what is fuzzed.
  */
+#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,11 +69,19 @@ static void fuzz_handshake(const char *data, size_t size)
 
 /* ---- frames, through our reader ---- */
 
-static void read_ours(feed *f, const char *data, size_t size, size_t step, uint8_t window_bits)
+struct how {
+    enum weft_ws_role role;
+    uint8_t window_bits;
+    bool keeps_context, in_parts;
+};
+
+static void read_ours(feed *f, const char *data, size_t size, size_t step, struct how how)
 {
-    feed_open(f, WEFT_WS_SERVER);
+    feed_open(f, how.role);
     f->reader.limit = 4000;
-    f->reader.window_bits = window_bits;
+    f->reader.window_bits = how.window_bits;
+    f->reader.keeps_context = how.keeps_context;
+    f->want = how.in_parts ? WEFT_WS_WANT_PART : WEFT_WS_WANT_MESSAGE;
     uint64_t seed = step;
     for (size_t at = 0; at < size && !f->is_over;) {
         size_t here = step == SIZE_MAX ? size : step == 0 ? 1 : 1 + weft_random_below(&seed, step);
@@ -80,15 +91,25 @@ static void read_ours(feed *f, const char *data, size_t size, size_t step, uint8
     }
 }
 
-static void fuzz_frames(const char *data, size_t size, uint8_t window_bits, feed *ret_whole)
+static bool has_failed(const feed *f)
+{
+    return f->said_size >= 5 && f->is_over && f->said[f->said_size - 5] == 'F';
+}
+
+static void fuzz_frames(const char *data, size_t size, struct how how, feed *ret_whole)
 {
     static const size_t steps[] = { 0, 7, 100 };
-    read_ours(ret_whole, data, size, SIZE_MAX, window_bits);
+    read_ours(ret_whole, data, size, SIZE_MAX, how);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         feed f;
-        read_ours(&f, data, size, steps[i], window_bits);
+        read_ours(&f, data, size, steps[i], how);
         CHECK(strcmp(f.said, ret_whole->said) == 0 && f.message_count == ret_whole->message_count);
         CHECK(feed_close(&f) == 0);
+        how.in_parts = true;
+        read_ours(&f, data, size, steps[i], how);
+        CHECK(has_failed(ret_whole) || ret_whole->reader.in_message || f.byte_count == ret_whole->byte_count);
+        CHECK(feed_close(&f) == 0);
+        how.in_parts = false;
     }
     messages += (unsigned)ret_whole->message_count;
 }
@@ -217,57 +238,79 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     const char *rest = (const char *)data + 1;
     feed f;
-    switch (data[0] % 3) {
+    switch (data[0] % 5) {
     case 0:
         fuzz_handshake(rest, size - 1);
-        break;
+        return 0;
     case 1:
-        fuzz_frames(rest, size - 1, 0, &f);
+        fuzz_frames(rest, size - 1, (struct how){ .role = WEFT_WS_SERVER }, &f);
         compare(rest, size - 1, &f);
-        CHECK(feed_close(&f) == 0);
+        break;
+    case 2:
+        fuzz_frames(rest, size - 1, (struct how){ .role = WEFT_WS_SERVER, .window_bits = 15 }, &f);
+        break;
+    case 3:
+        fuzz_frames(rest, size - 1, (struct how){ .role = WEFT_WS_CLIENT }, &f);
         break;
     default:
-        fuzz_frames(rest, size - 1, 15, &f);
-        CHECK(feed_close(&f) == 0);
+        fuzz_frames(rest, size - 1, (struct how){ .role = WEFT_WS_CLIENT, .window_bits = 9, .keeps_context = true }, &f);
         break;
     }
+    CHECK(feed_close(&f) == 0);
     return 0;
 }
 
 #ifndef WEFT_LIBFUZZER
 
-#define Z "\0\0\0\0"
-#define SEED(text)                                                                                                             \
-    {                                                                                                                          \
-        text, sizeof(text) - 1                                                                                                 \
-    }
+enum { INPUT_MAX = 600, INPUTS_MAX = 100 };
 
-static const struct {
-    const char *text;
+struct input {
     size_t size;
-} seeds[] = {
-    SEED("\0Host:a\nConnection:x, upgrade\nUpgrade:websocket\nSec-WebSocket-Version:13\nSec-WebSocket-Key:"
-         "dGhlIHNhbXBsZSBub25jZQ==\nOrigin:http://a:80\nSec-WebSocket-Protocol:c, b\nSec-WebSocket-Extensions:"
-         "permessage-deflate; server_max_window_bits=10; client_max_window_bits"),
-    SEED("\1\x81\x85" Z "Hello\x02\x81" Z "a\x89\x82" Z "hi\x00\x80" Z "\x80\x81" Z "b\x8a\x80" Z "\x88\x85" Z "\x03\xe8"
-         "bye"),
-    SEED("\1\x01\x84" Z "a\xc3\xa9\xe2\x80\x82" Z "\x82\xac\x81\x84" Z "\xf0\x9f\x98\x80\x82\xfe\x00\x80" Z
-         "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-         "0123456789012345678901234567\x88\x82" Z "\x0b\xb8"),
-    SEED("\1\x81\x83\1\2\3\4\x60\x60\x60\x88\x80" Z),
-    SEED("\2\xc1\x87" Z "\xf2\x48\xcd\xc9\xc9\x07\x00\x41\x83" Z "\xf2\x48\xcd\x80\x84" Z "\xc9\xc9\x07\x00\x82\x81" Z "x"),
-    SEED("\2\xc1\x8b" Z "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00\xc1\x8d" Z
-         "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00\x88\x80" Z),
+    char text[INPUT_MAX];
 };
 
-int main(void)
+static size_t read_corpus(const char *folder, struct input *inputs)
 {
+    size_t count = 0;
+    DIR *dir = opendir(folder);
+    CHECK(dir);
+    for (struct dirent *entry; count < INPUTS_MAX && (entry = readdir(dir));) {
+        char path[1024];
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        FILE *file = fopen(path, "rb");
+        CHECK(file);
+        inputs[count].size = fread(inputs[count].text, 1, INPUT_MAX, file);
+        CHECK(inputs[count].size > 1);
+        fclose(file);
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return memcmp(((const struct input *)a)->text, ((const struct input *)b)->text, INPUT_MAX);
+}
+
+int main(int argc, char **argv)
+{
+    static struct input inputs[INPUTS_MAX];
+    CHECK(argc == 2);
+    size_t count = read_corpus(argv[1], inputs);
+    CHECK(count > 0);
+    qsort(inputs, count, sizeof *inputs, by_text); /* a folder has no order of its own */
+    for (size_t i = 0; i < count; i++)
+        LLVMFuzzerTestOneInput((const uint8_t *)inputs[i].text, inputs[i].size);
     static const char marks[] = "\x80\x81\x88\x89\x01\x02\x7e\x7f\xfe\xff\xc3\0=;,\" \n:";
     uint64_t seed = 5;
-    for (int round = 0; round < 15000; round++) {
-        uint8_t text[600];
-        size_t which = weft_random_below(&seed, sizeof seeds / sizeof *seeds), size = seeds[which].size;
-        memcpy(text, seeds[which].text, size);
+    for (int round = 0; round < 30000; round++) {
+        uint8_t text[INPUT_MAX];
+        const struct input *input = &inputs[weft_random_below(&seed, count)];
+        size_t size = input->size;
+        memcpy(text, input->text, size);
         for (uint64_t changes = weft_random_below(&seed, 4); changes > 0; changes--) {
             size_t at = 1 + weft_random_below(&seed, size - 1), length = 1 + weft_random_below(&seed, size - at);
             switch (weft_random_below(&seed, 4)) {
@@ -295,7 +338,8 @@ int main(void)
         LLVMFuzzerTestOneInput(text, size);
     }
     bool is_good = accepted > 500 && messages > 10000;
-    printf("1..1\n%s 1 - 15,000 inputs: %u handshakes accepted, %u events\n", is_good ? "ok" : "not ok", accepted, messages);
+    printf("1..1\n%s 1 - 30,000 changed inputs: %u handshakes accepted, %u events\n", is_good ? "ok" : "not ok", accepted,
+           messages);
     return is_good ? 0 : 1;
 }
 #endif

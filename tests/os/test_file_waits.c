@@ -7,7 +7,6 @@
  */
 #include <poll.h>
 
-#include "lib/task/pool.h"
 #include "tests/core/tools.h"
 #include "tests/os/os.h"
 
@@ -305,49 +304,11 @@ static int reason_there_before(void)
     return for_each_kit(reason_before);
 }
 
-/* Jobs that keep all threads for files at work until a byte comes for each. */
-struct gate {
-    int ends[2];
-    weft_job jobs[4];
-    int open;
-};
-
-static int stand(void *arg)
-{
-    char byte;
-    return read(((struct gate *)arg)->ends[0], &byte, 1) == 1 ? 0 : -EIO;
-}
-
-static void passed(weft_job *job)
-{
-    ((struct gate *)job->arg)->open++;
-}
-
-static void shut(struct gate *gate)
-{
-    WEFT_CHECK(pipe(gate->ends) == 0);
-    gate->open = 0;
-    for (size_t i = 0; i < COUNT(gate->jobs); i++) {
-        gate->jobs[i] = (weft_job){ .fn = stand, .arg = gate, .name = "gate", .done = passed };
-        WEFT_CHECK(weft_pool_submit(WEFT_POOL_FILES, &gate->jobs[i], false) == 0);
-    }
-}
-
-static int open_gate(struct gate *gate)
-{
-    WEFT_CHECK(write(gate->ends[1], "0123", 4) == 4);
-    while (gate->open < 4)
-        WEFT_TRY(weft_yield());
-    close(gate->ends[0]);
-    close(gate->ends[1]);
-    return 0;
-}
-
 static int reason_in_line(const struct kit *kit, struct things *t)
 {
-    struct gate gate;
+    struct os_gate gate;
     struct call call = { .kit = kit, .things = t };
-    shut(&gate);
+    os_shut(&gate);
     WEFT_GROUP (g) {
         weft_go(&g, make_call, &call);
         WEFT_TRY(weft_yield());
@@ -358,7 +319,7 @@ static int reason_in_line(const struct kit *kit, struct things *t)
         WEFT_CHECK(call.has_ended); /* at once, although no thread is free */
     }
     WEFT_CHECK(call.rc == WEFT_ECANCELED && call.next_rc == WEFT_ECANCELED && is_untouched());
-    WEFT_TRY(open_gate(&gate));
+    WEFT_TRY(os_open_gate(&gate));
     WEFT_CHECK(is_untouched());
     return g.result;
 }
@@ -415,6 +376,13 @@ static int write_end(void *arg)
     return weft_file_write(((struct fifo *)arg)->file, "end", 3);
 }
 
+/* It blocks from now on, as a disk that hangs. */
+static void hold_its_thread(const weft_file *f)
+{
+    int fd = weft_file_fd(f);
+    WEFT_CHECK(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
+}
+
 static int order_after_an_abandoned_write(void)
 {
     static struct fifo fifo;
@@ -423,6 +391,7 @@ static int order_after_an_abandoned_write(void)
     WEFT_CHECK(mkfifo(os_path("fifo"), 0600) == 0);
     int reader = open(os_path("fifo"), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     WEFT_TRY(weft_file_open(&fifo.file, os_path("fifo"), "w"));
+    hold_its_thread(fifo.file);
     size_t size = 0;
     WEFT_GROUP (g) {
         weft_go(&g, write_much, &fifo);
@@ -449,6 +418,127 @@ static int order_after_an_abandoned_write(void)
     close(reader);
     WEFT_TRY(weft_file_close(fifo.file));
     return g.result;
+}
+
+/* ---- what has no positions ---- */
+
+struct listener {
+    weft_file *file;
+    weft_scope *scope;
+    int64_t rc;
+    char heard[8];
+};
+
+static int listen_to(void *arg)
+{
+    struct listener *l = arg;
+    WEFT_TIMEOUT (s, WEFT_NO_LIMIT) {
+        l->scope = &s;
+        l->rc = weft_file_read(l->file, l->heard, sizeof l->heard);
+    }
+    return 0;
+}
+
+static weft_file *open_fifo(const char *name)
+{
+    weft_file *f = NULL;
+    WEFT_CHECK(mkfifo(os_path(name), 0600) == 0);
+    int rc = weft_file_open(&f, os_path(name), "r+");
+    WEFT_CHECK(rc == 0);
+    return f;
+}
+
+/* Time does not jump while something is awaited from outside: threads and the loop get to do what they can. */
+static int settle_down(void)
+{
+    for (int i = 0; i < 20; i++) {
+        os_block(1);
+        WEFT_TRY(weft_yield());
+    }
+    return 0;
+}
+
+/* More of them are read than there are threads, and nothing comes; other files are read all the same, and the loop ends. */
+static int fifos_keep_no_thread(void)
+{
+    enum { FIFOS = 6 };
+    struct listener listeners[FIFOS] = { { 0 } };
+    weft_bytes text;
+    make_ground();
+    WEFT_GROUP (g) {
+        for (int i = 0; i < FIFOS; i++) {
+            listeners[i].file = open_fifo((char[]){ 'f', (char)('0' + i), '\0' });
+            weft_go(&g, listen_to, &listeners[i]);
+        }
+        WEFT_TRY(settle_down());
+        WEFT_TRY(weft_file_load(os_path("ground/file"), 100, &text));
+        WEFT_CHECK(text.size == 8);
+        weft_bytes_drop(&text);
+        int writer = open(os_path("f0"), O_WRONLY | O_CLOEXEC);
+        WEFT_CHECK(write(writer, "yes", 3) == 3 && close(writer) == 0);
+        for (int i = 0; i < 500 && listeners[0].rc == 0; i++)
+            WEFT_TRY(settle_down());
+        WEFT_CHECK(listeners[0].rc == 3 && memcmp(listeners[0].heard, "yes", 3) == 0);
+        weft_group_cancel(&g);
+    }
+    for (int i = 0; i < FIFOS; i++) {
+        WEFT_CHECK(i == 0 || listeners[i].rc == WEFT_ECANCELED);
+        weft_file_drop(&listeners[i].file);
+    }
+    return g.result;
+}
+
+/* What its thread reads after that is for the next call. */
+static int nothing_is_lost_of_an_abandoned_read(void)
+{
+    make_ground();
+    struct listener l = { .file = open_fifo("fifo") };
+    int writer = open(os_path("fifo"), O_WRONLY | O_CLOEXEC);
+    char buf[8];
+    hold_its_thread(l.file);
+    WEFT_GROUP (g) {
+        weft_go(&g, listen_to, &l);
+        WEFT_TRY(weft_yield());
+        os_block(20); /* the thread is in its read */
+        weft_cancel(l.scope);
+        WEFT_TRY(weft_yield());
+        WEFT_CHECK(l.rc == WEFT_ECANCELED);
+        WEFT_CHECK(write(writer, "late", 4) == 4);
+    }
+    WEFT_CHECK(weft_file_read(l.file, buf, sizeof buf) == 4 && memcmp(buf, "late", 4) == 0);
+    close(writer);
+    WEFT_TRY(weft_file_close(l.file));
+    return g.result;
+}
+
+/* More than it holds: cut short while there is no room, what has been written is a beginning of it. */
+static int a_full_fifo_keeps_no_thread(void)
+{
+    static struct fifo fifo;
+    static char got[sizeof fifo.data];
+    weft_file *reader;
+    make_ground();
+    fifo.file = open_fifo("fifo");
+    WEFT_TRY(weft_file_open(&reader, os_path("fifo"), "r"));
+    WEFT_GROUP (g) {
+        weft_go(&g, write_much, &fifo);
+        WEFT_TRY(settle_down());
+        weft_cancel(fifo.scope);
+    }
+    WEFT_CHECK(fifo.rc == WEFT_ECANCELED);
+    int64_t first = weft_file_read(reader, got, sizeof got);
+    WEFT_CHECK(first > 0 && first < (int64_t)sizeof fifo.data);
+    WEFT_GROUP (h) {
+        weft_go(&h, write_much, &fifo);
+        int64_t size = 0, n;
+        while (size < (int64_t)sizeof got && (n = weft_file_read(reader, got, sizeof got)) > 0)
+            size += n;
+        WEFT_CHECK(size == (int64_t)sizeof got);
+    }
+    WEFT_CHECK(fifo.rc == 0);
+    WEFT_TRY(weft_file_close(reader));
+    WEFT_TRY(weft_file_close(fifo.file));
+    return h.result;
 }
 
 /* ---- torture ---- */
@@ -530,6 +620,9 @@ static const weft_test tests[] = {
     TEST(reason_while_waiting_for_a_thread),
     TEST(reason_while_a_thread_is_at_it),
     TEST(order_after_an_abandoned_write),
+    TEST(fifos_keep_no_thread),
+    TEST(nothing_is_lost_of_an_abandoned_read),
+    TEST(a_full_fifo_keeps_no_thread),
     PLAIN(each_wait_cancelled_before),
     PLAIN(each_wait_cancelled_when_parked),
     PLAIN(each_wait_cancelled_when_woken),

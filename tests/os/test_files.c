@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /* Files: what each call does, and how it fails. */
+#include <grp.h>
+
+#include "lib/os/file.h"
+#include "tests/core/child.h"
 #include "tests/os/os.h"
 
 static int modes(void)
@@ -198,6 +202,46 @@ static int saved_files(void)
     return 0;
 }
 
+/* Its permissions are its group's, not another's. */
+static int saved_with_its_group(void)
+{
+    enum { ANOTHER = 12345 };
+    weft_file_info info;
+    os_put("grouped", "former");
+    if (chmod(os_path("grouped"), 0640) < 0 || chown(os_path("grouped"), (uid_t)-1, ANOTHER) < 0)
+        return 0; /* only the superuser may give a file to any group */
+    WEFT_TRY(weft_file_save(os_path("grouped"), "new", 3));
+    WEFT_TRY(weft_file_stat(os_path("grouped"), &info));
+    WEFT_CHECK(info.group == ANOTHER && info.permissions == 0640 && os_has("grouped", "new"));
+    return 0;
+}
+
+static int save_as_nobody(void *unused)
+{
+    (void)unused;
+    return weft_file_save(os_path("open/grouped"), "new", 3);
+}
+
+static int run_as_nobody(void)
+{
+    return setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0 ? weft_run(save_as_nobody, NULL) : 1;
+}
+
+static int saved_without_its_group(void)
+{
+    if (geteuid() != 0)
+        return 0;
+    os_renew_root();
+    WEFT_CHECK(chmod(os_root, 0755) == 0 && mkdir(os_path("open"), 0700) == 0 && chmod(os_path("open"), 0777) == 0);
+    os_put("open/grouped", "former");
+    WEFT_CHECK(chmod(os_path("open/grouped"), 0664) == 0 && chown(os_path("open/grouped"), 65534, 0) == 0);
+    child c = child_run(run_as_nobody);
+    struct stat st;
+    WEFT_CHECK(child_exited_with(&c, 0) && stat(os_path("open/grouped"), &st) == 0);
+    WEFT_CHECK(st.st_gid == 65534 && (st.st_mode & 07777) == 0644); /* the new group may no more than all may */
+    return 0;
+}
+
 /* Readers see the one content or the other, whole. */
 struct replacement {
     char contents[2][5000];
@@ -292,6 +336,13 @@ static int temporary(void)
     WEFT_TRY(weft_file_temporary(&f, NULL));
     WEFT_TRY(weft_file_close(f));
     WEFT_CHECK(weft_file_temporary(&f, os_path("none")) == -ENOENT);
+
+    int fd = weft_file_open_and_unlink(os_root, 0600); /* where the file system has none without a name */
+    WEFT_CHECK(fd >= 0 && os_count(os_root) == before && write(fd, "gone", 4) == 4 && lseek(fd, 0, SEEK_SET) == 0);
+    struct stat st;
+    WEFT_CHECK(read(fd, buf, 8) == 4 && fstat(fd, &st) == 0 && st.st_nlink == 0 && (st.st_mode & 07777) == 0600);
+    close(fd);
+    WEFT_CHECK(weft_file_open_and_unlink(os_path("none"), 0600) == -ENOENT);
 
     WEFT_TRY(weft_folder_temporary(buf, sizeof buf, os_root));
     weft_file_info info;
@@ -408,6 +459,8 @@ static const weft_test tests[] = {
     TEST(lines),
     TEST(long_lines),
     TEST(saved_files),
+    TEST(saved_with_its_group),
+    PLAIN(saved_without_its_group),
     TEST(saved_whole),
     TEST(names),
     TEST(temporary),

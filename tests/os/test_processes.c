@@ -155,6 +155,8 @@ static int signals_of_a_child(void)
     sigemptyset(&usr1);
     sigaddset(&usr1, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    signal(SIGINT, SIG_DFL); /* a shell has jobs in its background ignore these two */
+    signal(SIGQUIT, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGUSR2, SIG_IGN);
     WEFT_TRY(weft_process_run(&done, WEFT_ARGV("grep", "^Sig[BI]", "/proc/self/status")));
@@ -388,6 +390,15 @@ static int children_left_open(void)
 }
 
 /* ---- many ---- */
+
+/* All threads for files are in the hands of a disk that hangs. */
+static int a_hanging_disk_holds_up_no_child(void)
+{
+    struct os_gate gate;
+    os_shut(&gate);
+    WEFT_TRY(check_run(SH("echo started"), "", 0, "started\n", ""));
+    return os_open_gate(&gate);
+}
 
 static int run_one(void *arg)
 {
@@ -626,6 +637,7 @@ static const weft_test tests[] = {
     TEST(whole_groups),
     PLAIN(runs_that_are_timed_out),
     PLAIN(children_left_open),
+    TEST(a_hanging_disk_holds_up_no_child),
     TEST(many_at_once),
     PLAIN(two_loops),
     TEST(reaped_by_others),
@@ -638,4 +650,4 @@ static const weft_test tests[] = {
     PLAIN(each_allocation_failed),
 };
 
-OS_TEST_MAIN(tests)
+OS_CHILD_TEST_MAIN(tests)

@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: MIT
 """Thousands of clients in one thread, each with one request in flight: waiting handlers, uploads of which a half is sent,
-downloads that nobody has read yet, and requests that are sent at the last moment.
+downloads that nobody has read yet, requests that are sent at the last moment, and WebSockets.
 
 They are spread over 127.0.0.x, so that ports do not run short.
 """
 
+import contextlib
 import resource
 import select
 import socket
+import ssl
 import time
 
-from stopping import request
+from stopping import BY_TLS, request, tls_context
 
 PER_ADDRESS = 2000
 SPARE = 300  # descriptors of this process and of the server that are for other things
 BODY = bytes(range(256)) * 20
 DOWNLOAD = 6000000  # more than sockets hold
 PIECE = bytes(ord('a') + i % 26 for i in range(10007))
+SHAKE = request('/echo', fields='Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+                'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n')  # fmt: skip
+CLOSED, CLOSE = b'\x88\x12\x03\xe9the server stops', b'\x88\x82\0\0\0\0\x03\xe9'
 DOWNLOADED = (PIECE * (DOWNLOAD // len(PIECE) + 1))[:DOWNLOAD]
 
 
@@ -53,6 +58,9 @@ class Member:
             self.first = request('/upload', 'POST', 'Content-Length: %d\r\n' % len(BODY), BODY[: len(BODY) // 2])
             self.rest = BODY[len(BODY) // 2 :]
             self.body = b'%d %d\n' % (len(BODY), sum(BODY))
+        elif number % 10 == 8:
+            self.kind = 'sockets'
+            self.first = SHAKE
         else:
             self.kind = 'comes last'
             self.first = b''
@@ -61,9 +69,37 @@ class Member:
         self.socket = None
         self.received = bytearray()
 
+    def connect(self, host, port):
+        connected = socket.socket()
+        if self.kind == 'downloads':
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connected.bind((host, 0))
+        connected.settimeout(30)
+        connected.connect(('127.0.0.1', port))
+        self.socket = tls_context().wrap_socket(connected, suppress_ragged_eofs=False) if BY_TLS else connected
+        if self.first:
+            self.socket.sendall(self.first)
+        while self.kind == 'sockets' and not self.received.endswith(b'\r\n\r\n'):
+            self.received += self.socket.recv(4096)
+        self.socket.setblocking(False)
+
+    def read(self):
+        """False at the end."""
+        with contextlib.suppress(ssl.SSLWantReadError, BlockingIOError):
+            while True:  # TLS may hold more than one read takes
+                data = self.socket.recv(65536)
+                self.received += data
+                if not data:
+                    return False
+                if self.kind == 'sockets' and self.received.endswith(CLOSED):
+                    self.socket.send(CLOSE)
+        return True
+
     def fault(self):
         """What is wrong with its reply; None if nothing is."""
         head, _, body = bytes(self.received).partition(b'\r\n\r\n')
+        if self.kind == 'sockets':
+            return None if head.startswith(b'HTTP/1.1 101 ') and body == CLOSED else 'sockets: %r' % self.received
         if not head.startswith(b'HTTP/1.1 200 OK\r\n'):
             return '%s: %r' % (self.kind, head[:100])
         if b'\r\nContent-Length: %d' % len(self.body) not in head:
@@ -75,21 +111,13 @@ class Crowd:
     def __init__(self, port, count):
         self.port = port
         self.members = [Member(number) for number in range(count)]
-        self.waiting = sum(1 for m in self.members if m.kind != 'comes last')
+        self.sockets = sum(1 for m in self.members if m.kind == 'sockets')
+        self.waiting = sum(1 for m in self.members if m.kind not in ('comes last', 'sockets'))
         self.faults = []
 
     def begin(self):
         for number, m in enumerate(self.members):
-            host = '127.0.0.%d' % (1 + number // PER_ADDRESS)
-            m.socket = socket.socket()
-            if m.kind == 'downloads':
-                m.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            m.socket.bind((host, 0))
-            m.socket.settimeout(30)
-            m.socket.connect(('127.0.0.1', self.port))
-            if m.first:
-                m.socket.sendall(m.first)
-            m.socket.setblocking(False)
+            m.connect('127.0.0.%d' % (1 + number // PER_ADDRESS), self.port)
 
     def send(self, kind):
         """Has those of a kind send what is still to come."""
@@ -112,13 +140,10 @@ class Crowd:
     def read(self, left, epoll, fd):
         m = left[fd]
         try:
-            data = m.socket.recv(65536)
+            if m.read():
+                return
         except OSError as error:
             self.faults.append('%s: %r after %d bytes' % (m.kind, error, len(m.received)))
-            data = b''
-        if data:
-            m.received += data
-            return
         fault = m.fault()
         if fault:
             self.faults.append(fault)

@@ -2,15 +2,20 @@
 """A server that is going to be stopped, and the simple clients that the tests of the stop look through."""
 
 import ctypes
+import functools
 import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
 import time
 
+# The whole of a suite in another setting: by TLS, or with so many workers.
+BY_TLS = 'TEST_TLS' in os.environ
+WORKERS = os.environ.get('TEST_WORKERS', '1')
 PROGRAM = os.path.join(os.environ.get('WEFT_BUILD', 'build'), 'tests/pytest/stopper')
 
 
@@ -40,11 +45,14 @@ def refuse_filters():
 
 
 class Server:
-    """The program, on a free port. `limits` are its environment's: fresh, cancel and cleanup, in milliseconds."""
+    """The program, on a free port. `limits` are its environment's: fresh, websockets, cancel and cleanup, in
+    milliseconds."""
 
     def __init__(self, *flags, listen=('127.0.0.1:0',), environment=(), before=None, program=PROGRAM, is_awaited=True,
                  **limits):
-        variables = {**os.environ, **dict(environment)}
+        variables = {**os.environ, 'WEFT_WORKERS': WORKERS, **dict(environment)}
+        if BY_TLS:
+            flags += ('--tls-self-signed',)
         variables.update({'STOPPER_' + name.upper(): str(value) for name, value in limits.items()})
         self.errors = tempfile.TemporaryFile()
         addresses = [word for address in listen for word in ('--listen', address)]
@@ -53,7 +61,7 @@ class Server:
         if not is_awaited:
             return
         try:
-            self.port = int(until(lambda: self.says(r'listening on http://127.0.0.1:(\d+)')).group(1))
+            self.port = int(until(lambda: self.says(r'listening on https?://127.0.0.1:(\d+)')).group(1))
             until(lambda: self.get('/hello'))
         except BaseException:
             self.end()
@@ -81,8 +89,8 @@ class Server:
         self.process.wait()
         self.errors.close()
 
-    def connect(self, host='127.0.0.1', timeout=20):
-        return Client(socket.create_connection((host, self.port), timeout=timeout))
+    def connect(self, host='127.0.0.1', timeout=20, shakes=True):
+        return Client(socket.create_connection((host, self.port), timeout=timeout), shakes)
 
     def get(self, path):
         client = self.connect()
@@ -94,6 +102,14 @@ class Server:
     def await_waiting(self, count):
         """Until so many handlers wait."""
         until(lambda: int(self.get('/waiting')) == count)
+
+
+@functools.cache
+def tls_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class Reply:
@@ -110,13 +126,28 @@ def request(path, method='GET', fields='', body=b''):
 
 
 class Client:
-    """A connection that reads replies whole, and tells a FIN (b'') from a reset (an exception)."""
+    """A connection that reads replies whole, and tells a FIN (b'') from a reset (an exception); by TLS, a FIN that was not
+    announced is an exception too."""
 
-    def __init__(self, connected):
+    def __init__(self, connected, shakes=True):
+        """Without `shakes` a handshake of TLS is only begun."""
         self.socket = connected
         self.unread = bytearray()  # grows in place: 30 MB of a reply must not be copied at every read
+        if not BY_TLS:
+            return
+        limit = connected.gettimeout()
+        self.socket = tls_context().wrap_socket(connected, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+        if shakes:
+            self.socket.do_handshake()
+            return
+        self.socket.setblocking(False)
+        try:
+            self.socket.do_handshake()
+        except ssl.SSLWantReadError:
+            self.socket.settimeout(limit)
 
     def send(self, data):
+        """By TLS it shakes hands before, if that was only begun."""
         self.socket.sendall(data)
 
     def ask(self, path):

@@ -57,6 +57,10 @@ class Page:
     def texts(self):
         return self.run('return [...document.querySelectorAll("#messages .said")].map((e) => e.textContent)')
 
+    def gaps(self):
+        """How often it has said that something may be missing."""
+        return self.run('return document.querySelectorAll("#messages .gap").length')
+
     def people(self):
         return set(self.run('return [...document.querySelectorAll("#people span:not(.face)")].map((e) => e.textContent)'))
 
@@ -126,6 +130,7 @@ def test_a_conversation(start, browser):
         page.say(said[-1])
     for page in pages:
         page.wait_all(said)
+        assert page.gaps() == 0  # nothing was missing
 
     # the server is killed; what is said meanwhile waits
     server.send(signal.SIGKILL)
@@ -142,6 +147,7 @@ def test_a_conversation(start, browser):
         page.say(said[-1])
     for page in pages:
         page.wait_all(said)
+        assert page.gaps() == 1  # what others may have said just before is forgotten: that is not kept quiet
 
     # who comes later is given what was said since the restart
     late = Page(browser, server.url, 'Barbara')

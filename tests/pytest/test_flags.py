@@ -126,12 +126,6 @@ def test_duplicate_routes(start):
     assert '/users/{id}' in lines[0] and '/users/{name}' in lines[0] and 'no/slash' in lines[1]
 
 
-def test_proxy_headers_and_tls_do_not_go_together(start):
-    demo = start('demo', '--listen', '127.0.0.1:0', '--tls-self-signed', '--proxy-protocol', '127.0.0.1')
-    assert demo.wait() == 1
-    assert 'PROXY headers cannot be read before TLS' in demo.log
-
-
 @pytest.mark.parametrize('networks', ['', 'localhost', '10.0.0.1/8', '10.0.0.0/8,'])
 def test_bad_networks(start, networks):
     demo = start('demo', '--listen', '127.0.0.1:0', '--proxy-protocol', networks)

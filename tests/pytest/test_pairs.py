@@ -13,6 +13,7 @@ import time
 import pytest
 
 from conftest import SLOW, read_reply, URL
+from tls_tools import client_context
 
 SMUGGLED = b'GET /hello/smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
 CHUNKED = b'0\r\n\r\n' + SMUGGLED
@@ -82,6 +83,20 @@ http {{
     }}
 }}
 '''
+HAPROXY_TCP = '''
+global
+    log {folder}/log.sock format raw local0
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 5s
+    timeout server 5s
+frontend all
+    bind 127.0.0.1:{port}
+    default_backend weft
+backend weft
+    server weft 127.0.0.1:{upstream} {more}
+'''
 HAPROXY = '''
 global
     log {folder}/log.sock format raw local0
@@ -110,11 +125,11 @@ def free_port():
 class Balancer:
     """nginx or HAProxy before a demo. `passed_on()` are the requests that it gave to it."""
 
-    def __init__(self, kind, folder, upstream, more):
+    def __init__(self, kind, folder, upstream, more, config=None):
         self.kind, self.folder, self.port, self.upstream = kind, folder, free_port(), upstream
+        text = config or (NGINX if kind == 'nginx' else HAPROXY)
         config = folder / 'config'
-        config.write_text((NGINX if kind == 'nginx' else HAPROXY).format(folder=folder, port=self.port, upstream=upstream,
-                                                                        more=more))  # fmt: skip
+        config.write_text(text.format(folder=folder, port=self.port, upstream=upstream, more=more))
         self.log = None
         if kind == 'haproxy':
             self.log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -247,3 +262,21 @@ def test_the_client_is_known_behind_a_proxy_header(start, tmp_path, header):
         balancer.end()
     assert server.stop() == 0
     assert [line.split()[0] for line in server.out.splitlines()] == ['127.0.0.2', '127.0.0.3'], server.out
+
+
+@pytest.mark.parametrize('header', ['send-proxy', 'send-proxy-v2', 'send-proxy-v2 proxy-v2-options crc32c,unique-id'])
+def test_the_client_is_known_behind_a_proxy_header_before_tls(start, tmp_path, header):
+    """The balancer passes TLS on as it is: the header comes in clear, before the client's hello."""
+    server = start('demo', '--listen', '127.0.0.1:0', '--access-log', '-', '--proxy-protocol', '127.0.0.1', '--tls-self-signed')
+    balancer = Balancer('haproxy', tmp_path, server.port, header, HAPROXY_TCP)
+    try:
+        for client in ('127.0.0.2', '127.0.0.3'):
+            with socket.create_connection(('127.0.0.1', balancer.port), 10 * SLOW, (client, 0)) as raw:
+                with client_context().wrap_socket(raw, server_hostname='localhost') as sock:
+                    for _ in range(2):
+                        sock.sendall(b'GET /plaintext HTTP/1.1\r\nHost: a\r\n\r\n')
+                        assert read_reply(sock)[1] == b'Hello, World!'
+    finally:
+        balancer.end()
+    assert server.stop() == 0
+    assert [line.split()[0] for line in server.out.splitlines()] == ['127.0.0.2'] * 2 + ['127.0.0.3'] * 2, server.out

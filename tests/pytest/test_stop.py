@@ -151,7 +151,7 @@ def test_sigquit_lists_the_tasks(start):
     ms = b'%d' % int(1000 * SLOW)
     sock = asking(demo, b'/sleep/' + ms)
     demo.send(signal.SIGQUIT)
-    demo.wait_log(r'parked +request /sleep/\{ms\}.*waits for: sleep')
+    demo.wait_log(r'parked +request /sleep/\{ms\}.*started at \S*demo\.c:\d+.*waits for: sleep')
     assert read_reply(sock)[1] == b'slept ' + ms + b' ms\n'
     assert demo.stop() == 0
 
@@ -160,7 +160,7 @@ def test_sigquit_lists_the_tasks(start):
 def test_who_holds_the_loop_is_named(start, flags, words):
     server = started(start, 'misbehave', '--drain', '0.1', *flags)
     sock = asking(server, b'/spin')
-    server.wait_log(r'weft: task request /spin started at .* holds the loop, for \d+ ms so far' + words)
+    server.wait_log(r'weft: task request /spin started at \S*misbehave\.c:\d+ holds the loop, for \d+ ms so far' + words)
     assert server.stop() == 75
     sock.close()
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """HTTPS by the real programs: certificates, their files, what handlers are told, and clients that misbehave."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -349,6 +350,58 @@ def test_no_tls(serve, authority):
         assert read_all(sock).endswith(b'400 Bad Request: this port speaks HTTPS, not plain HTTP.\n')
     assert told(server.port, client_context(authority))
 
+
+# ---- behind a balancer that passes TLS on ----
+
+V2 = b'\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xc0\x00\x02\x02\xc6\x33\x64\x07\x12\x34\x01\xbb\x04\0\2ab'
+
+
+@pytest.mark.parametrize('header, client', [(b'PROXY TCP4 192.0.2.1 198.51.100.7 51234 443\r\n', '192.0.2.1'),
+                                            (V2, '192.0.2.2'), (b'PROXY UNKNOWN\r\n', '127.0.0.1')])  # fmt: skip
+def test_a_proxy_header_comes_before_tls(serve, authority, header, client):
+    """Split at each byte; then in one piece with the client's hello."""
+    server = serve('--access-log', '-', '--proxy-protocol', '127.0.0.1')
+    context = client_context(authority)
+    ways = [*range(1, len(header)), None]
+    for split in ways:
+        with server.connect() as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY if split else socket.TCP_CORK, 1)
+            for part in (header[:split], header[split:]) if split else (header,):
+                raw.sendall(part)
+                time.sleep(0.002)
+            with context.wrap_socket(raw, server_hostname='localhost') as sock:
+                assert ask(sock).startswith('https TLSv1.3 ')
+                assert ask(sock, '/late/1') == 'late'
+    assert server.stop() == 0
+    clients = [line.split()[0] for line in server.out.splitlines()]
+    assert clients == [client] * 2 * len(ways), clients
+
+
+def test_what_comes_without_a_proxy_header_is_reset(serve, authority):
+    server = serve('--debug', '--proxy-protocol', '127.0.0.1')
+    with pytest.raises((ConnectionResetError, ssl.SSLError)):
+        told(server.port, client_context(authority))
+    for sent in (b'GET / HTTP/1.1\r\nHost: a\r\n\r\n', b'PROXY TCP4 no\r\n', V2[:12] + b'\x31'):
+        with server.connect() as sock, pytest.raises(ConnectionResetError):
+            sock.sendall(sent)
+            sock.recv(100)
+    with server.connect() as sock:  # a client that is passed on, and speaks no TLS
+        sock.sendall(b'PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n')
+        assert b'this port speaks HTTPS' in read_all(sock)
+    for unfinished in (b'', b'PROXY TC', V2[:20]):  # ends, and is waited for no longer
+        with server.connect() as sock:
+            sock.sendall(unfinished)
+            sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                assert sock.recv(100) == b''
+    waits = server.connect()
+    waits.sendall(b'PROXY TCP4')
+    assert server.stop() == 0
+    waits.close()
+    assert 'no PROXY header' in server.log
+
+
+# ----
 
 def test_half_closed_client_is_answered(serve, authority):
     server = serve()

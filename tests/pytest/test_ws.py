@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""WebSockets with real clients, and G5 of the promise: each of a crowd is closed with 1001 when the server stops."""
+"""WebSockets with real clients, and G5 of the promise: each of a crowd is closed with 1001 when the server stops.
+
+With TEST_TLS in the environment all of it over TLS.
+"""
 
 import asyncio
 import os
@@ -9,6 +12,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -18,12 +22,54 @@ import pytest
 
 from conftest import SLOW, URL
 from crowd import raise_file_limit
+from tls_tools import Authority, client_context
 
+TLS = 'TEST_TLS' in os.environ
+DEFLATES = os.environ.get('WEFT_DEFLATES', '1') == '1'
 CLIENTS = pathlib.Path(__file__).parent / 'ws_clients'
 GORILLA = pathlib.Path('/usr/share/gocode/src/github.com/gorilla/websocket')
 SIZES = [0, 1, 125, 126, 65535, 65536, 1000000]
 SHAKE = (b'GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
          b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp('tls')) if TLS else None
+
+
+@pytest.fixture
+def start_demo(start, authority):
+    """start_demo('--flag', ...): the demo, by TLS or not; `url` and `trust` are for clients, `connect` is for bytes."""
+
+    def start_one(*flags):
+        if TLS:
+            flags += ('--tls-cert', '%s/site.pem' % authority.folder, '--tls-key', '%s/site.key' % authority.folder)
+            if not (authority.folder / 'site.pem').exists():
+                authority.issue('site', 'localhost', 'IP:127.0.0.1')
+        server = start('demo', '--listen', '127.0.0.1:0', *flags)
+        server.wait_log(URL)
+        server.ws_url = '%s://127.0.0.1:%d' % ('wss' if TLS else 'ws', server.port)
+        server.trust = client_context(authority) if TLS else None
+        return server
+
+    return start_one
+
+
+@pytest.fixture
+def demo(start_demo):
+    return start_demo()
+
+
+def connect(server, address=None, linger=None):
+    sock = socket.socket()
+    sock.settimeout(30 * SLOW)
+    if linger:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    if address:
+        sock.bind((address, 0))
+    sock.connect(('127.0.0.1', server.port))
+    return server.trust.wrap_socket(sock, server_hostname='localhost') if TLS else sock
 
 
 def text_of(size):
@@ -34,8 +80,8 @@ def text_of(size):
 def test_aiohttp(demo, compress):
     async def talk():
         async with aiohttp.ClientSession() as session:
-            async with session.ws_connect(demo.url + '/ws/echo', compress=compress, max_msg_size=0) as ws:
-                assert bool(ws.compress) == bool(compress)
+            async with session.ws_connect(demo.ws_url + '/ws/echo', compress=compress, max_msg_size=0, ssl=demo.trust) as ws:
+                assert bool(ws.compress) == bool(compress and DEFLATES)
                 for size in SIZES:
                     await ws.send_str(text_of(size // 2))
                     assert (await ws.receive_str()) == text_of(size // 2)
@@ -54,8 +100,7 @@ def test_websockets(demo, compression):
     websockets = pytest.importorskip('websockets')
 
     async def talk():
-        url = demo.url.replace('http', 'ws') + '/ws/echo'
-        async with websockets.connect(url, compression=compression, max_size=None) as ws:
+        async with websockets.connect(demo.ws_url + '/ws/echo', compression=compression, max_size=None, ssl=demo.trust) as ws:
             for size in SIZES:
                 for message in (text_of(size // 2), random.Random(size).randbytes(size)):
                     await ws.send(message)
@@ -69,23 +114,66 @@ def test_websockets(demo, compression):
 
 
 @pytest.mark.skipif(not shutil.which('node') or not os.path.isdir('/usr/share/nodejs/ws'), reason='no node-ws')
-def test_node(demo):
-    subprocess.run(['node', CLIENTS / 'client.js', demo.url.replace('http', 'ws') + '/ws/echo'], check=True, timeout=30 * SLOW,
-                   env={**os.environ, 'NODE_PATH': '/usr/share/nodejs'})
+def test_node(demo, authority):
+    trust = {'NODE_EXTRA_CA_CERTS': str(authority.cert)} if TLS else {}
+    subprocess.run(['node', CLIENTS / 'client.js', demo.ws_url + '/ws/echo'], check=True, timeout=30 * SLOW,
+                   env={**os.environ, 'NODE_PATH': '/usr/share/nodejs', **trust})
 
 
 @pytest.mark.skipif(not shutil.which('go') or not GORILLA.is_dir(), reason='no golang-github-gorilla-websocket-dev')
-def test_gorilla(demo, tmp_path):
+def test_gorilla(demo, tmp_path, authority):
     env = {**os.environ, 'GO111MODULE': 'off', 'GOPATH': '/usr/share/gocode', 'GOFLAGS': '', 'GOCACHE': str(tmp_path / 'cache')}
+    if TLS:
+        env['SSL_CERT_FILE'] = str(authority.cert)
     subprocess.run(['go', 'build', '-o', tmp_path / 'client', CLIENTS / 'client.go'], check=True, timeout=120 * SLOW, env=env)
-    subprocess.run([tmp_path / 'client', demo.url.replace('http', 'ws') + '/ws/echo'], check=True, timeout=30 * SLOW)
+    subprocess.run([tmp_path / 'client', demo.ws_url + '/ws/echo'], check=True, timeout=30 * SLOW, env=env)
+
+
+IN_A_PAGE = """
+    const [url, done] = arguments, sizes = [0, 1, 125, 126, 65535, 65536, 1000000], wanted = [];
+    const ws = new WebSocket(url);
+    ws.binaryType = 'arraybuffer';
+    ws.onopen = () => sizes.forEach((size) => {
+        const bytes = new Uint8Array(size).map(() => 32 + Math.random() * 90), text = new TextDecoder().decode(bytes);
+        wanted.push(text, text);
+        ws.send(text);
+        ws.send(bytes);
+    });
+    ws.onmessage = (event) => {
+        const isText = typeof event.data === 'string';
+        const text = isText ? event.data : new TextDecoder().decode(event.data);
+        if (wanted.length % 2 === (isText ? 1 : 0) || text !== wanted.shift()) done('another message came back');
+        if (wanted.length === 0) ws.close(4000, 'done');
+    };
+    ws.onclose = (event) => done(event.wasClean + ' ' + event.code + ' ' + ws.extensions);
+"""
+
+
+@pytest.mark.skipif(not shutil.which('chromium') or not shutil.which('chromedriver'), reason='no Chromium')
+def test_chromium(demo, tmp_path):
+    webdriver = pytest.importorskip('selenium.webdriver')
+    from selenium.webdriver.chrome.service import Service
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which('chromium')
+    for flag in ('--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+                 '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--ignore-certificate-errors',
+                 '--user-data-dir=%s' % tmp_path):
+        options.add_argument(flag)
+    browser = webdriver.Chrome(service=Service(shutil.which('chromedriver')), options=options)
+    try:
+        browser.set_script_timeout(30 * SLOW)
+        browser.get(demo.url.replace('http', 'https') if TLS else demo.url)  # whose pages may connect, by their Origin
+        ended = browser.execute_async_script(IN_A_PAGE, demo.ws_url + '/ws/echo')
+        assert ended.startswith('true 4000 permessage-deflate' if DEFLATES else 'true 4000')
+    finally:
+        browser.quit()
 
 
 # ---- raw sockets ----
 
 
 def shake(server, path=b'/ws/echo'):
-    sock = server.connect()
+    sock = connect(server)
     sock.sendall(SHAKE % path)
     data = b''
     while b'\r\n\r\n' not in data:
@@ -107,9 +195,8 @@ def test_resets_at_every_step(demo):
     """A client that resets after each byte of a conversation leaves nothing behind, and harms nobody."""
     steady = shake(demo)
     talk = SHAKE % b'/ws/echo' + b'\x81\x82\0\0\0\0ab\x01\x81\0\0\0\0c\x89\x80\0\0\0\0\x80\x81\0\0\0\0d\x88\x82\0\0\0\0\x03\xe8'
-    for size in range(0, len(talk) + 1, 3):
-        sock = demo.connect()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    for size in range(len(talk) + 1):
+        sock = connect(demo, linger=struct.pack('ii', 1, 0))
         sock.sendall(talk[:size])
         sock.close()
     steady.sendall(b'\x81\x82\0\0\0\0ok\x88\x80\0\0\0\0')
@@ -128,7 +215,7 @@ def test_a_client_that_never_reads_is_held_back(demo):
         try:
             at = sent % len(frame)
             sent += greedy.send(frame[at : at + 65536])
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantWriteError):
             time.sleep(0.02)
     assert sent < 40 * 1024 * 1024  # what the sockets' buffers take, and no more
     other = shake(demo)
@@ -141,18 +228,13 @@ def test_a_client_that_never_reads_is_held_back(demo):
     other.close()
 
 
-def test_g5_each_of_a_crowd_is_closed_with_1001(start):
-    count = raise_file_limit(10000)
-    demo = start('demo', '--listen', '127.0.0.1:0', '--drain', '30')
-    demo.wait_log(URL)
+def test_g5_each_of_a_crowd_is_closed_with_1001(start_demo):
+    count = raise_file_limit(1000 if TLS else 10000)
+    demo = start_demo('--drain', '30')
     socks = []
     for i in range(count):
-        sock = socket.socket()
-        sock.bind(('127.0.0.%d' % (2 + i // 2000), 0))
-        sock.settimeout(30 * SLOW)
-        sock.connect(('127.0.0.1', demo.port))
-        sock.sendall(SHAKE % b'/ws/echo')
-        socks.append(sock)
+        socks.append(connect(demo, '127.0.0.%d' % (2 + i // 2000)))
+        socks[-1].sendall(SHAKE % b'/ws/echo')
     for sock in socks:
         data = b''
         while not data.endswith(b'\r\n\r\n'):

@@ -185,7 +185,8 @@ bool harness_is_by_tls(void)
     return getenv("WEFT_TEST_TLS") != NULL;
 }
 
-static int open_tls(client *c, weft_loop *loop, size_t capacity)
+/* `header` comes first, in clear; NULL: none. */
+static int open_tls(client *c, weft_loop *loop, size_t capacity, const struct iovec *header)
 {
     weft_transport *server = &c->connection->transport;
     int rc = weft_tls_wrap(server, loop, &weft_connection_events, &(struct weft_tls_wrap_options){ .context = server_side });
@@ -200,6 +201,8 @@ static int open_tls(client *c, weft_loop *loop, size_t capacity)
         goto abandon_both;
     weft_tls_start(server, false);
     weft_tls_start(&c->t, false);
+    if (header)
+        (void)!weft_transport_send(weft_tls_inner(&c->t), header, 1); /* else the server waits for it in vain */
     return 0;
 
 abandon_both:
@@ -209,12 +212,40 @@ abandon_server:
     return rc;
 }
 
+/* May wait. The server has closed its end if memory is out. */
+static int await_tls(client *c)
+{
+    while (!c->is_connected && !c->error && !c->has_ended)
+        settle();
+    if (c->is_connected)
+        return 0;
+    client_close(c, false);
+    return -ENOMEM;
+}
+
+int client_open_behind_proxy(client *c, weft_server *server, const char *header, size_t size, size_t each)
+{
+    *c = (client){ .connection = weft_connection_new(server) };
+    if (!c->connection)
+        return -ENOMEM;
+    int rc = open_tls(c, server->loop, 65536, &(struct iovec){ (void *)(uintptr_t)header, size });
+    if (rc < 0) {
+        weft_connection_abandon(c->connection);
+        return rc;
+    }
+    weft_connection_start(c->connection);
+    weft_connection_await_proxy(c->connection);
+    server_knobs(c)->input_most = each;
+    client_read(c);
+    return await_tls(c);
+}
+
 int client_open(client *c, weft_server *server, size_t capacity)
 {
     *c = (client){ .connection = weft_connection_new(server) };
     if (!c->connection)
         return -ENOMEM;
-    int rc = harness_is_by_tls() ? open_tls(c, server->loop, capacity)
+    int rc = harness_is_by_tls() ? open_tls(c, server->loop, capacity, NULL)
                                  : weft_transport_open_pair(&c->connection->transport, &c->t, server->loop, capacity,
                                                             &weft_connection_events, &events);
     if (rc < 0) {
@@ -223,13 +254,7 @@ int client_open(client *c, weft_server *server, size_t capacity)
     }
     weft_connection_start(c->connection);
     client_read(c);
-    while (harness_is_by_tls() && !c->is_connected && !c->error && !c->has_ended)
-        settle();
-    if (harness_is_by_tls() && !c->is_connected) { /* memory is out: the server has closed its end */
-        client_close(c, false);
-        return -ENOMEM;
-    }
-    return 0;
+    return harness_is_by_tls() ? await_tls(c) : 0;
 }
 
 int client_send(client *c, const char *data, size_t size)
@@ -334,4 +359,17 @@ bool client_got_one(client *c, int status)
     printf("# expected one reply, %d\n", status);
     print("got", c->got, c->got_size);
     return false;
+}
+
+/* ---- telling ---- */
+
+bool harness_tells(int argc, char **argv)
+{
+    return argc == 2 && strcmp(argv[1], "--tell") == 0;
+}
+
+void harness_tell(const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        printf("%02x", (unsigned char)data[i]);
 }

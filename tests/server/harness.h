@@ -91,6 +91,10 @@ typedef struct client {
 /* 0 or -ENOMEM: then there is nothing to close. */
 int client_open(client *c, weft_server *server, size_t capacity);
 
+/* One that comes by TLS, from a balancer that says `header` in clear before it: the server awaits it. `each`: bytes that the
+ * server gets at a time; 0 for all. 0, or -ENOMEM with nothing to close. */
+int client_open_behind_proxy(client *c, weft_server *server, const char *header, size_t size, size_t each);
+
 int client_send(client *c, const char *data, size_t size);
 void client_shutdown(client *c);
 
@@ -123,6 +127,12 @@ static inline weft_memory_knobs *server_knobs(client *c)
     weft_transport *t = &c->connection->transport;
     return weft_memory_knobs_of(weft_tls_is(t) ? weft_tls_inner(t) : t);
 }
+
+/* Is the program to tell its scripts in place of playing them: --tell? tests/pytest/test_dialogues.py plays them to clients. */
+bool harness_tells(int argc, char **argv);
+
+/* Prints bytes as hexadecimal digits. A script is a line "SAYS:HEARS" of what the client says and what it must hear. */
+void harness_tell(const char *data, size_t size);
 
 /* Do the clients come by TLS? With WEFT_TEST_TLS in the environment. */
 bool harness_is_by_tls(void);

@@ -63,7 +63,7 @@ static void sitter_cut(weft_subscriber *s, int code, const char *why)
     weft_outbox_close(&one->outbox);
 }
 
-static const weft_subscriber_ops sitter_ops = { .encode = sitter_encode, .cut = sitter_cut };
+static const weft_subscriber_ops sitter_ops = { .joins = true, .encode = sitter_encode, .cut = sitter_cut };
 
 static void sitter_low(weft_outbox *o)
 {
@@ -193,6 +193,31 @@ static inline void sitter_forget(sitter *one)
     one->got_size = 0;
     if (one->got)
         one->got[0] = '\0';
+}
+
+static inline void settle(void)
+{
+    WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);
+}
+
+static inline void open_all(sitter *all, int count, size_t capacity)
+{
+    for (int i = 0; i < count; i++)
+        WEFT_CHECK(sitter_open(&all[i], capacity, 0) == 0);
+}
+
+static inline void close_all(sitter *all, int count)
+{
+    for (int i = 0; i < count; i++)
+        sitter_close(&all[i]);
+}
+
+static inline void check_nothing_is_left(weft_rooms *rooms)
+{
+    settle();
+    weft_room_stats stats = weft_rooms_stats(rooms);
+    WEFT_CHECK(stats.rooms == 0 && stats.members == 0 && atomic_load(&rooms->hub_count) == 0 && !weft_loop_here()->hubs);
+    weft_rooms_free(rooms);
 }
 
 #endif

@@ -191,7 +191,8 @@ static int each_limit_is_met(void)
 static int each_limit_has_a_row(void)
 {
     for (int limit = 0; limit < WEFT_LIMIT_COUNT; limit++) {
-        bool has_row = limit == WEFT_LIMIT_CONNECTIONS; /* test_server_sockets.c */
+        bool has_row = limit == WEFT_LIMIT_CONNECTIONS ||                       /* test_server_sockets.c */
+                       strncmp(weft_limit_words[limit], "websocket_", 10) == 0; /* test_server_ws_limits.c */
         for (size_t i = 0; i < COUNT(rows); i++)
             has_row = has_row || (int)rows[i].limit == limit;
         if (!has_row)

@@ -4,7 +4,8 @@
  * What both sides say, word for word, one step after the other: the client says its bytes of a step, and must have heard
  * exactly the server's before it says those of the next. Each dialogue is played whole, with the client's bytes of each step
  * split at every byte with time in between, and one byte at a time. Here are bodies in chunks, expectations, and what is
- * refused in mid-body; single exchanges are in test_server_scripts.c, refused heads in test_server_refusals.c.
+ * refused in mid-body, and streamed replies; single exchanges are in test_server_scripts.c, refused heads in
+ * test_server_refusals.c.
  */
 #include "harness.h"
 
@@ -37,6 +38,12 @@ struct dialogue {
 #define FIELDS_TOO_LARGE  REFUSED("431 Request Header Fields Too Large", 36)
 #define SUM(n, digits)    STATUS("200 OK") PLAIN_TEXT LENGTH(n) "\r\n" digits
 #define IGNORED           STATUS("200 OK") PLAIN_TEXT LENGTH(7) "\r\nignored"
+#define IGNORED_CLOSE     STATUS("200 OK") PLAIN_TEXT LENGTH(7) CLOSE "\r\nignored"
+#define NOT_FOUND_CLOSE   STATUS("404 Not Found") PLAIN_TEXT LENGTH(14) CLOSE "\r\n404 Not Found\n"
+#define LETTERS           "abcdefghijklmnopqrstuvwxyz"
+#define STREAMED          STATUS("200 OK") TYPE("a/b") "Transfer-Encoding: chunked\r\n\r\n"
+#define FIRST             STATUS("200 OK") LENGTH(2) "\r\nab"
+#define FIRST_CLOSE       STATUS("200 OK") LENGTH(2) CLOSE "\r\nab"
 /* Behind what is refused: must not be looked at. */
 #define BEHIND GET("/hello/behind")
 /* A body that goes wrong, to one who collects it and to one who reads it piece by piece. */
@@ -60,7 +67,9 @@ static const struct dialogue dialogues[] = {
     { "trailers", { STEP(CHUNKED("/echo") "1\r\nx\r\n0\r\nA: b\r\nC:d\r\n\r\n" GET("/"), ECHO(1, "x") FRONT) } },
     { "chunks of what looks like the end",
       { STEP(CHUNKED("/echo") "5\r\n0\r\n\r\n\r\n0\r\n\r\n" GET("/"), ECHO(5, "0\r\n\r\n") FRONT) } },
-    { "chunks to a path that is not there", { STEP(CHUNKED("/x"), NOT_FOUND) }, .ends = true },
+    { "chunks to a path that is not there", { STEP(CHUNKED("/x"), NOT_FOUND_CLOSE) }, .ends = true },
+    { "chunks that nobody reads, step by step", { STEP(CHUNKED("/ignore") "3\r\n", IGNORED_CLOSE) }, .ends = true },
+    { "a body too long to pass over", { STEP(POST("/ignore", 262145), IGNORED_CLOSE) }, .ends = true },
     { "chunks step by step",
       { STEP(CHUNKED("/echo") "3\r\n", ""), STEP("abc", ""), STEP("\r\n0\r", ""), STEP("\n\r\n", ECHO(3, "abc")),
         STEP(GET("/"), FRONT) } },
@@ -112,12 +121,24 @@ static const struct dialogue dialogues[] = {
         STEP("4\r\nbody\r\n0\r\n\r\n" GET("/"), ECHO(4, "body") FRONT) } },
     { "no 100 for a body that is too large", { STEP(EXPECTING("Content-Length: 2000000"), TOO_LARGE) }, .ends = true },
     { "no 100 where nobody reads",
-      { STEP("POST /ignore HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", IGNORED) },
+      { STEP("POST /ignore HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n", IGNORED_CLOSE) },
       .ends = true },
     { "an end in place of the body",
       { STEP(EXPECTING("Content-Length: 4"), CONTINUE), STEP("bo", BAD) },
       .ends = true,
       .shuts = true },
+    /* streamed replies */
+    { "chunks out, and on", { STEP(GET("/stream") GET("/"), STREAMED "3\r\nabc\r\n1a\r\n" LETTERS "\r\n0\r\n\r\n" FRONT) } },
+    { "chunks out with trailers",
+      { STEP(GET("/stream?trailers") GET("/"),
+             STREAMED "3\r\nabc\r\n1a\r\n" LETTERS "\r\n0\r\nX-Sum: 1\r\nX-End: yes\r\n\r\n" FRONT) } },
+    { "a stream of nothing", { STEP(GET("/stream?nothing") GET("/"), STREAMED "0\r\n\r\n" FRONT) } },
+    { "a stream of declared length",
+      { STEP(GET("/stream?length") GET("/"), STATUS("200 OK") TYPE("a/b") LENGTH(29) "\r\nabc" LETTERS FRONT) } },
+    { "a stream to HTTP/1.0 ends with the connection",
+      { STEP("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", STATUS("200 OK") TYPE("a/b") CLOSE "\r\nabc" LETTERS) },
+      .ends = true },
+    { "HEAD of a stream", { STEP("HEAD /stream HTTP/1.1\r\nHost: a\r\n\r\n" GET("/"), STREAMED FRONT) } },
     /* lengths */
     { "a body in two steps", { STEP(POST("/echo", 4) "bo", ""), STEP("dy", ECHO(4, "body")), STEP(GET("/"), FRONT) } },
     { "a body that nobody reads, in two steps",
@@ -187,8 +208,12 @@ static const struct dialogue whole_only[] = {
       { STEP("PUT /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" GET("/"),
              STATUS("405 Method Not Allowed")
                  PLAIN_TEXT LENGTH(23) "Allow: OPTIONS, POST\r\n\r\n405 Method Not Allowed\n" FRONT) } },
+    { "chunks of which some are read, with the head and behind it",
+      { STEP(CHUNKED("/first") "3\r\nabc\r\n3\r\ndef\r\n0\r\nA: b\r\n\r\n" GET("/"), FIRST FRONT),
+        STEP(CHUNKED("/first") "3\r\nabc\r\n3", FIRST_CLOSE) },
+      .ends = true },
     { "chunks that nobody reads, with the head", { STEP(CHUNKED("/ignore") "3\r\nabc\r\n0\r\n\r\n" GET("/"), IGNORED FRONT) } },
-    { "wrong chunks that nobody reads", { STEP(CHUNKED("/x") "3\r\nabcd" BEHIND, NOT_FOUND) }, .ends = true },
+    { "wrong chunks that nobody reads", { STEP(CHUNKED("/x") "3\r\nabcd" BEHIND, NOT_FOUND_CLOSE) }, .ends = true },
 };
 
 static int sums(weft_request *req)
@@ -202,10 +227,35 @@ static int sums(weft_request *req)
     return n < 0 ? (int)n : weft_reply_text(req, 200, "%u", sum);
 }
 
+static int stream(weft_request *req)
+{
+    const char *query = weft_query_string(req) ? weft_query_string(req) : "";
+    WEFT_TRY(weft_reply_stream(req, 200, "a/b", strcmp(query, "length") == 0 ? 29 : -1));
+    if (strcmp(query, "nothing") == 0)
+        return 0;
+    WEFT_TRY(weft_write(req, "abc", 3));
+    WEFT_TRY(weft_sleep(10 * MS));
+    WEFT_TRY(weft_write(req, LETTERS, 26));
+    if (strcmp(query, "trailers") != 0)
+        return 0;
+    WEFT_TRY(weft_set_trailer(req, "X-Sum", "1"));
+    return weft_set_trailer(req, "X-End", "yes");
+}
+
+/* Reads some of the body, in the middle of a chunk. */
+static int first(weft_request *req)
+{
+    char bytes[2];
+    int64_t n = weft_body_read(req, bytes, sizeof bytes);
+    return n < 0 ? (int)n : weft_reply_bytes(req, 200, NULL, bytes, (size_t)n);
+}
+
 static int play_dialogues(void)
 {
     weft_app *app = harness_app();
     weft_post(app, "/sums", sums);
+    weft_post(app, "/first", first);
+    weft_get(app, "/stream", stream);
     weft_server *server = harness_open(app);
     for (size_t i = 0; i < COUNT(dialogues); i++)
         WEFT_CHECK(play_all_ways(server, &dialogues[i]));
@@ -219,7 +269,24 @@ static int play_dialogues(void)
 
 static const weft_test tests[] = { TEST(play_dialogues) };
 
+static void tell(const struct dialogue *d)
+{
+    for (size_t i = 0; i < STEPS_MAX && d->steps[i].says; i++)
+        harness_tell(d->steps[i].says, d->steps[i].says_size);
+    putchar(':');
+    for (size_t i = 0; i < STEPS_MAX && d->steps[i].says; i++)
+        harness_tell(d->steps[i].hears, d->steps[i].hears_size);
+    putchar('\n');
+}
+
 int main(int argc, char **argv)
 {
+    if (harness_tells(argc, argv)) {
+        for (size_t i = 0; i < COUNT(dialogues); i++)
+            tell(&dialogues[i]);
+        for (size_t i = 0; i < COUNT(whole_only); i++)
+            tell(&whole_only[i]);
+        return 0;
+    }
     return weft_test_main(tests, COUNT(tests), argc, argv);
 }

@@ -6,6 +6,7 @@
 #include <weft/room.h>
 #include <weft/sse.h>
 
+#include "lib/base/memory.h"
 #include "server/rooms.h"
 
 #define SECOND  WEFT_SECOND
@@ -15,7 +16,7 @@
 #define LAST    "0\r\n\r\n"
 
 static weft_app *app;
-static weft_rooms *news_rooms;
+static weft_rooms *news_rooms, *lossy_rooms;
 static int seen_rc, sent_count;
 
 static int three(weft_request *req)
@@ -90,6 +91,14 @@ static int wait_for_news(weft_request *req)
     return weft_reply_text(req, 200, "%s %s%s", (const char *)heard.message.data, heard.position, heard.has_gap ? " gap" : "");
 }
 
+static int wait_lossily(weft_request *req)
+{
+    weft_heard heard;
+    WEFT_TRY(weft_room_wait(req, "news", &heard, .rooms = lossy_rooms));
+    return weft_reply_text(req, 200, "%.*s%s", (int)heard.message.size, (const char *)heard.message.data,
+                           heard.has_gap ? " gap" : "");
+}
+
 static weft_server *begin(void)
 {
     app = harness_app();
@@ -101,6 +110,8 @@ static weft_server *begin(void)
     weft_get(app, "/without", sends_without);
     weft_get(app, "/news", news);
     weft_get(app, "/wait", wait_for_news);
+    weft_get(app, "/wait-lossily", wait_lossily);
+    lossy_rooms = weft_rooms_new(app, .slow = WEFT_SLOW_DROP_OLDEST);
     news_rooms = weft_rooms_new(app, .history = 10, .greets = true);
     seen_rc = sent_count = 0;
     return harness_open(app);
@@ -178,9 +189,16 @@ static int nothing_for_head(void)
     weft_server *server = begin();
     client c;
     WEFT_TRY(client_open(&c, server, 4096));
-    client_send(&c, TEXT("HEAD /quiet HTTP/1.1\r\nHost: a\r\n\r\n" GET("/")));
-    WEFT_CHECK(weft_sleep(20 * SECOND) == 0);
-    CHECK_GOT(&c, CHUNKED FRONT);
+    const char *const heads[] = { "HEAD /quiet HTTP/1.1\r\nHost: a\r\n\r\n" GET("/"),
+                                  "HEAD /news HTTP/1.1\r\nHost: a\r\nLast-Event-ID: 0\r\n\r\n" GET("/") };
+    for (int i = 0; i < 2; i++) {
+        const weft_message msg = { "unheard", 7, true };
+        WEFT_CHECK(weft_room_publish(news_rooms, "news", &msg) == 0);
+        client_send(&c, heads[i], strlen(heads[i]));
+        WEFT_CHECK(weft_sleep(20 * SECOND) == 0);
+        CHECK_GOT(&c, CHUNKED FRONT);
+        client_forget(&c);
+    }
     client_close(&c, false);
     return finish(server);
 }
@@ -238,6 +256,22 @@ static int a_slow_client(void)
     settle();
     WEFT_CHECK(seen_rc == WEFT_EGONE && sent_count < 10);
     client_close(&other, false);
+    return finish(server);
+}
+
+/* A stream that begins while the server stops ends in order as well, though it can join no room any more. */
+static int begun_while_stopping(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 1000));
+    client_send(&c, TEXT("GET /news HTTP/1.1\r\n"));
+    settle();
+    weft_server_drain(server);
+    client_send(&c, TEXT("Host: a\r\n\r\n"));
+    settle();
+    WEFT_CHECK(strstr(c.got, "\r\nretry: ") && strcmp(c.got + c.got_size - 9, "\n\n\r\n" LAST) == 0);
+    client_close(&c, false);
     return finish(server);
 }
 
@@ -450,6 +484,28 @@ static int memory_runs_out(void)
     return 0;
 }
 
+/* Who waits for the next message, and for which there is no memory, is told so with the one after it. */
+static int a_wait_misses_one(void)
+{
+    weft_server *server = begin();
+    client c;
+    WEFT_TRY(client_open(&c, server, 1000));
+    client_send(&c, TEXT(GET("/wait-lossily")));
+    settle();
+    const weft_message first = { "first", 5, true }, second = { "second", 6, true };
+    WEFT_CHECK(weft_room_publish(lossy_rooms, "news", &first) == 0);
+    weft_faults faults = { .fail_at = 1 };
+    weft_mem_set_faults(&faults);
+    settle();
+    weft_mem_set_faults(NULL);
+    WEFT_CHECK(faults.struck && c.got_size == 0);
+    WEFT_CHECK(weft_room_publish(lossy_rooms, "news", &second) == 0);
+    settle();
+    WEFT_CHECK(client_got_one(&c, 200) && strstr(c.got, "\r\n\r\nsecond gap"));
+    client_close(&c, false);
+    return finish(server);
+}
+
 /* Each wait of a day, before it, in it and behind its event; nobody keeps a seat. */
 static int waits_are_cancelled(void)
 {
@@ -473,11 +529,22 @@ static int waits_are_cancelled(void)
 }
 
 static const weft_test tests[] = {
-    TEST(events_in_chunks), TEST(other_framings),         TEST(heart_beats),
-    TEST(nothing_for_head), TEST(stopping_copies_little), TEST(a_slow_client),
-    TEST(a_stuck_client),   TEST(no_false_end),           TEST(stopping),
-    TEST(in_a_room),        TEST(long_polling),           TEST(one_never_reads),
-    PLAIN(memory_runs_out), PLAIN(waits_are_cancelled),
+    TEST(events_in_chunks),
+    TEST(other_framings),
+    TEST(heart_beats),
+    TEST(nothing_for_head),
+    TEST(stopping_copies_little),
+    TEST(a_slow_client),
+    TEST(a_stuck_client),
+    TEST(no_false_end),
+    TEST(stopping),
+    TEST(in_a_room),
+    TEST(long_polling),
+    TEST(one_never_reads),
+    TEST(a_wait_misses_one),
+    TEST(begun_while_stopping),
+    PLAIN(memory_runs_out),
+    PLAIN(waits_are_cancelled),
 };
 
 int main(int argc, char **argv)

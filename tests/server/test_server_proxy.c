@@ -145,6 +145,82 @@ static int ends(void)
     return 0;
 }
 
+/* ---- before TLS ---- */
+
+static const struct {
+    const char *header;
+    size_t size;
+    const char *answer;
+} clear[] = {
+    { TEXT(V1("192.0.2.1")), WHO(9, "192.0.2.1") },
+    { TEXT(V2), WHO(9, "192.0.2.1") },
+    { TEXT(V2_LOCAL), WHO(6, "memory") },
+};
+
+/* In each piece that the header and what TLS says can come in. */
+static int headers_before_tls(void)
+{
+    weft_app *app = who_app();
+    weft_server *server = harness_open(app);
+    for (size_t i = 0; i < COUNT(clear); i++)
+        for (size_t each = 0; each <= clear[i].size + 1; each++) {
+            client c;
+            WEFT_TRY(client_open_behind_proxy(&c, server, clear[i].header, clear[i].size, each));
+            client_send(&c, TEXT(GET("/who")));
+            settle();
+            WEFT_CHECK(client_got(&c, clear[i].answer, strlen(clear[i].answer)));
+            client_close(&c, false);
+            WEFT_CHECK(server->counts.buffered == 0);
+        }
+    static const char wrong[] = "PROXY TCP4 192.0.2.256 198.51.100.7 51234 443\r\n";
+    client c;
+    WEFT_CHECK(client_open_behind_proxy(&c, server, TEXT(wrong), 0) == -ENOMEM && server->connection_count == 0);
+    WEFT_CHECK(server->counts.closed[WEFT_END_NO_PROXY] == 1);
+    WEFT_CHECK(client_open_behind_proxy(&c, server, wrong, 15, 0) == -ENOMEM); /* TLS's hello is no header */
+    WEFT_CHECK(server->counts.closed[WEFT_END_NO_PROXY] == 2);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
+/* The client is the one that the header names, or there is no answer. */
+static int ask_when_memory_is_out(void *arg)
+{
+    weft_app *app = arg;
+    weft_server *server = harness_open(app);
+    client c;
+    if (!server)
+        return -ENOMEM;
+    if (client_open_behind_proxy(&c, server, TEXT(V2), 7) == 0) {
+        client_send(&c, TEXT(GET("/who")));
+        WEFT_SHIELD (asking, WEFT_HOUR) {
+            WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+        }
+        WEFT_CHECK(c.got_size == 0 || client_has(&c, TEXT(WHO(9, "192.0.2.1"))) || strstr(c.got, "HTTP/1.1 503 "));
+        client_close(&c, false);
+    }
+    WEFT_SHIELD (ending, WEFT_HOUR) {
+        WEFT_CHECK(weft_sleep(20 * WEFT_SECOND) == 0); /* the handshake's time passes */
+    }
+    WEFT_CHECK(server->counts.buffered == 0);
+    harness_close(server);
+    return 0;
+}
+
+static int memory_is_out_before_tls(void)
+{
+    weft_app *app = who_app();
+    weft_test_report report = { .struck = true };
+    uint64_t n = 0;
+    while (report.struck && n < 1000) {
+        int rc = weft_test_run(ask_when_memory_is_out, app, &report, .fail_at = ++n);
+        WEFT_CHECK(rc == 0 || rc == -ENOMEM);
+    }
+    WEFT_CHECK(n > 10 && n < 1000);
+    weft_app_free(app);
+    return 0;
+}
+
 /* ---- over sockets ---- */
 
 static int connect_to(int port)
@@ -225,7 +301,13 @@ static int wrong_networks(void)
 }
 
 static const weft_test tests[] = {
-    TEST(headers), TEST(deadline), TEST(ends), PLAIN(run_whom_to_trust), TEST(wrong_networks),
+    TEST(headers),
+    TEST(deadline),
+    TEST(ends),
+    TEST(headers_before_tls),
+    PLAIN(memory_is_out_before_tls),
+    PLAIN(run_whom_to_trust),
+    TEST(wrong_networks),
 };
 
 int main(int argc, char **argv)

@@ -289,6 +289,97 @@ static int limits(void)
     return 0;
 }
 
+/* ---- limits of chunked bodies, the same ---- */
+
+enum chunk_limit { SIZE_LINE, EXTENSIONS, TRAILERS, TRAILER_COUNT, TRAILER_LINE };
+
+static void add_field(struct text *t, size_t size)
+{
+    add(t, "X:");
+    fill(t, size - 2);
+    add(t, "\r\n");
+}
+
+/* A body of as many bytes 'x' as it has chunks. */
+static void make_chunks(struct text *t, enum chunk_limit limit, size_t size)
+{
+    enum { EACH = 200 }; /* bytes of extensions a chunk */
+    t->size = 0;
+    add(t, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    size_t extensions = limit == EXTENSIONS ? size : limit == SIZE_LINE ? size - 1 : 0;
+    size_t most = limit == EXTENSIONS ? EACH : extensions;
+    for (size_t here; extensions > 0; extensions -= here) {
+        here = extensions < most ? extensions : most;
+        add(t, "1;");
+        fill(t, here - 1);
+        add(t, "\r\nx\r\n");
+    }
+    add(t, "0\r\n");
+    if (limit == TRAILER_LINE)
+        add_field(t, size);
+    for (size_t i = 0; limit == TRAILER_COUNT && i < size; i++)
+        add(t, "X:y\r\n");
+    for (size_t left = size - 2; limit == TRAILERS && left > 0;) {
+        size_t here = left > 5000 ? 4000 : left;
+        add_field(t, here - 2);
+        left -= here;
+    }
+    add(t, "\r\n");
+}
+
+static bool chunks_pass(weft_server *server, const struct text *t)
+{
+    bool passed = true;
+    for (int byte_by_byte = 0; byte_by_byte < 2; byte_by_byte++) {
+        client c;
+        if (client_open(&c, server, 8192) < 0)
+            return false;
+        server_knobs(&c)->input_most = (size_t)byte_by_byte;
+        client_send(&c, t->data, t->size);
+        client_send(&c, TEXT(GET("/")));
+        settle();
+        passed = passed && c.got_size > 20 && memcmp(c.got, "HTTP/1.1 200 OK\r\n", 17) == 0 &&
+                 memcmp(c.got + c.got_size - 5, "front", 5) == 0 && !c.has_ended;
+        client_close(&c, false);
+    }
+    return passed;
+}
+
+static int limits_of_chunks(void)
+{
+    static const struct {
+        enum chunk_limit limit;
+        size_t most;
+        int status;
+    } rows[] = { { SIZE_LINE, 256, 400 },
+                 { EXTENSIONS, 4096, 413 },
+                 { TRAILERS, 16384, 431 },
+                 { TRAILER_COUNT, 32, 431 },
+                 { TRAILER_LINE, 8192, 431 } };
+    weft_app *app = harness_app();
+    weft_server *server = harness_open(app);
+    struct text *t = malloc(sizeof *t);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        client c;
+        make_chunks(t, rows[i].limit, rows[i].most);
+        WEFT_CHECK(chunks_pass(server, t));
+        make_chunks(t, rows[i].limit, rows[i].most + 1);
+        for (int byte_by_byte = 0; byte_by_byte < 2; byte_by_byte++) {
+            WEFT_TRY(client_open(&c, server, 8192));
+            server_knobs(&c)->input_most = (size_t)byte_by_byte;
+            client_send(&c, t->data, t->size);
+            client_send(&c, TEXT(GET("/hello/behind")));
+            WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
+            WEFT_CHECK(client_got_one(&c, rows[i].status) && has_close(&c) && c.has_ended && !c.error);
+            client_close(&c, false);
+        }
+    }
+    free(t);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
 /* A body's limit is the route's. */
 static int bodies_too_large(void)
 {
@@ -344,7 +435,8 @@ static int body_limit_of_a_route(void)
 }
 
 static const weft_test tests[] = {
-    TEST(refused), TEST(refused_behind_others), TEST(limits), TEST(bodies_too_large), TEST(body_limit_of_a_route),
+    TEST(refused),          TEST(refused_behind_others), TEST(limits),
+    TEST(limits_of_chunks), TEST(bodies_too_large),      TEST(body_limit_of_a_route),
 };
 
 int main(int argc, char **argv)

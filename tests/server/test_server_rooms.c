@@ -9,31 +9,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void settle(void)
-{
-    WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);
-}
-
-static void open_all(sitter *all, int count, size_t capacity)
-{
-    for (int i = 0; i < count; i++)
-        WEFT_CHECK(sitter_open(&all[i], capacity, 0) == 0);
-}
-
-static void close_all(sitter *all, int count)
-{
-    for (int i = 0; i < count; i++)
-        sitter_close(&all[i]);
-}
-
-static void check_nothing_is_left(weft_rooms *rooms)
-{
-    settle();
-    weft_room_stats stats = weft_rooms_stats(rooms);
-    WEFT_CHECK(stats.rooms == 0 && stats.members == 0 && atomic_load(&rooms->hub_count) == 0 && !weft_loop_here()->hubs);
-    weft_rooms_free(rooms);
-}
-
 /* Members of six kinds, one beside the other: each message is still encoded once for each kind. */
 static int test_many_kinds(void)
 {
@@ -71,8 +46,10 @@ static int test_everybody_gets_it(void)
         WEFT_CHECK(sitter_has(&all[i], "one;two;"));
     WEFT_CHECK(sitter_has(&all[3], "elsewhere;") && sitter_encodes == 3); /* once for each message */
     weft_room_leave(all[1].seat);
-    weft_room_leave(all[1].seat);
-    WEFT_CHECK(sitter_say(&all[1], "gone") == WEFT_ECLOSED && weft_room_count(all[1].seat) == 0);
+    weft_room_leave(NULL);
+    weft_subscriber_leave(&all[3].subscriber); /* its connection has been closed, but its handler goes on */
+    WEFT_CHECK(sitter_say(&all[3], "gone") == WEFT_ECLOSED && weft_room_count(all[3].seat) == 0);
+    WEFT_CHECK(sitter_join(&all[3], rooms, "b") == WEFT_ECLOSED);
     WEFT_CHECK(sitter_say(&all[2], "three") == 0);
     settle();
     WEFT_CHECK(sitter_has(&all[0], "one;two;three;") && sitter_has(&all[1], "one;two;"));
@@ -359,68 +336,6 @@ static int test_positions(void)
     return 0;
 }
 
-static bool collect_name(void *context, const char *name, int count)
-{
-    char *text = context;
-    size_t size = strlen(text);
-    snprintf(text + size, 100 - size, "%s*%d ", name, count);
-    return true;
-}
-
-static int test_presence(void)
-{
-    weft_rooms *rooms = weft_rooms_new(NULL, .presence = true, .greets = true);
-    sitter all[4];
-    char names[100] = "";
-    open_all(all, 4, 10000);
-    WEFT_CHECK(sitter_join(&all[0], rooms, "r", .name = "Ann") == 0);
-    settle();
-    WEFT_CHECK(strstr(sitter_got(&all[0]), "\"count\":1,\"present\":[\"Ann\"]}}"));
-    sitter_forget(&all[0]);
-    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
-    WEFT_CHECK(sitter_has(&all[0], "presence:{\"presence\":{\"joined\":[\"Ann\"],\"left\":[],\"count\":1}};"));
-    sitter_forget(&all[0]);
-    WEFT_CHECK(sitter_join(&all[1], rooms, "r", .name = "B\"\\\n") == 0 &&
-               sitter_join(&all[2], rooms, "r", .name = "Ann") == 0);
-    WEFT_CHECK(sitter_join(&all[3], rooms, "r", .name = "Dan") == 0);
-    weft_room_leave(all[3].seat); /* came and went within the debounce: nobody is told */
-    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
-    WEFT_CHECK(sitter_has(&all[0], "presence:{\"presence\":{\"joined\":[\"B\\\"\\\\\\u000a\"],\"left\":[],\"count\":2}};"));
-    weft_room_present(all[0].seat, collect_name, names);
-    WEFT_CHECK(strcmp(names, "Ann*2 B\"\\\n*1 ") == 0);
-    sitter_forget(&all[0]);
-    weft_room_leave(all[2].seat); /* one of two windows */
-    weft_room_leave(all[1].seat);
-    WEFT_CHECK(sitter_join(&all[1], rooms, "r", .name = "B\"\\\n") == 0); /* back at once */
-    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
-    WEFT_CHECK(sitter_has(&all[0], ""));
-    weft_room_leave(all[1].seat);
-    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
-    WEFT_CHECK(sitter_has(&all[0], "presence:{\"presence\":{\"joined\":[],\"left\":[\"B\\\"\\\\\\u000a\"],\"count\":1}};"));
-    close_all(all, 4);
-    check_nothing_is_left(rooms);
-    return 0;
-}
-
-static int test_a_crowd_is_present(void)
-{
-    enum { MANY = 250 };
-    weft_rooms *rooms = weft_rooms_new(NULL, .presence = true);
-    sitter *all = calloc(MANY, sizeof *all);
-    open_all(all, MANY, 100000);
-    for (int i = 0; i < MANY; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "n%d", i);
-        WEFT_CHECK(sitter_join(&all[i], rooms, "r", .name = name) == 0);
-    }
-    WEFT_CHECK(weft_sleep(WEFT_SECOND) == 0);
-    WEFT_CHECK(strstr(sitter_got(&all[0]), "\"n99\"],\"left\":[],\"joined_more\":150,\"count\":250}}"));
-    close_all(all, MANY);
-    free(all);
-    check_nothing_is_left(rooms);
-    return 0;
-}
-
 /* Members come and go at random while others talk: each gets, from each sender, everything that was sent while it was there,
  * once and in order. What a member got is "S.N;" for sender S and its N-th message. */
 static int test_joins_and_leaves(void)
@@ -589,8 +504,6 @@ static const weft_test tests[] = {
     { .name = "a set that is freed at once", .body = test_freed_at_once },
     { .name = "freed with a post under way", .body = test_freed_with_a_post_under_way },
     { .name = "positions in JSON", .body = test_positions },
-    { .name = "presence, debounced", .body = test_presence },
-    { .name = "a crowd is present", .body = test_a_crowd_is_present },
     { .name = "joins and leaves while others talk", .body = test_joins_and_leaves },
     { .name = "slices, with joins and leaves between", .body = test_slices },
     { .name = "a flood is refused", .body = test_flood },

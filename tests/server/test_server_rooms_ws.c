@@ -6,6 +6,9 @@
 #include <weft/room.h>
 #include <weft/ws.h>
 
+#include "lib/base/memory.h"
+#include "lib/codec/deflate.h"
+#include "server/rooms.h"
 #include "server/session.h"
 
 #define HANDSHAKE(path)                                                                                                        \
@@ -96,6 +99,8 @@ static int served_after_one(weft_request *req)
     return weft_ws_serve(req, &handlers);
 }
 
+static weft_faults end_faults; /* while it ends a stream */
+
 /* Sits in a room while it streams a message, which takes a second. */
 static int streams(weft_request *req)
 {
@@ -105,7 +110,10 @@ static int streams(weft_request *req)
     WEFT_TRY(weft_room_join(ws, "r", &me, .rooms = rooms));
     WEFT_TRY(weft_ws_stream(ws, false));
     WEFT_TRY(weft_sleep(WEFT_SECOND));
-    WEFT_TRY(weft_ws_stream_end(ws));
+    weft_mem_set_faults(&end_faults);
+    int rc = weft_ws_stream_end(ws);
+    weft_mem_set_faults(NULL);
+    WEFT_TRY(rc);
     return weft_sleep(WEFT_SECOND);
 }
 
@@ -177,9 +185,48 @@ static int everybody_hears(void)
     return finish(server);
 }
 
+/* What is said within a turn goes to each member together; each message still counts. */
+static int said_in_one_turn(void)
+{
+    enum { SAID = 40 };
+    weft_server *server = begin();
+    client early, stuck, deflated;
+    char expected[400], large[2000];
+    size_t size = 0;
+    memset(large, 'z', sizeof large);
+    WEFT_TRY(open_socket(&early, server, 100000, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&stuck, server, 100, HANDSHAKE("/ws/r")));
+    WEFT_TRY(open_socket(&deflated, server, 100000,
+                         HANDSHAKE("/ws/r") "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"));
+    client_stop(&stuck);
+    for (int i = 0; i < SAID; i++) {
+        char text[8];
+        weft_message msg = { text, (size_t)snprintf(text, sizeof text, "m%d", i), true };
+        WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+        size += (size_t)snprintf(expected + size, sizeof expected - size, "\x81%c%s", (char)msg.size, text);
+    }
+    weft_message msg = { large, sizeof large, true };
+    WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+    settle();
+    WEFT_CHECK(early.got_size == size + 2004 && memcmp(early.got, expected, size) == 0);
+    WEFT_CHECK(deflated.got_size < size + 100 && memcmp(deflated.got, expected, size) == 0);
+    const weft_ws *ws = CONTAINER_OF(stuck.connection->upgrade, weft_ws, upgrade);
+    WEFT_CHECK(ws->outbox.count == SAID + 1 - WEFT_BATCH_MOST); /* the first batch is with the transport */
+    client_read(&stuck);
+    settle();
+    WEFT_CHECK(stuck.got_size == early.got_size && memcmp(stuck.got, early.got, early.got_size) == 0);
+    WEFT_CHECK(weft_rooms_stats(rooms).delivered == 3 * (SAID + 1));
+    client *all[] = { &early, &stuck, &deflated };
+    for (int i = 0; i < 3; i++)
+        client_close(all[i], true);
+    return finish(server);
+}
+
 /* Two that are to be sent compressed messages, and one that is not: each gets what it can read. */
 static int compressed_once(void)
 {
+    if (!weft_deflate_is_there())
+        return 0;
     weft_server *server = begin();
     client plain, small, too;
     static const char deflate[] = HANDSHAKE(
@@ -302,6 +349,81 @@ static int held_back(void)
     return finish(server);
 }
 
+/* Of what is held back each message counts, also of those that came together. */
+static int held_back_together(void)
+{
+    weft_server *server = begin();
+    const weft_message msg = { "hi", 2, true };
+    for (int count = 500; count <= 600; count += 100) {
+        client c;
+        WEFT_TRY(open_socket(&c, server, 2000000, HANDSHAKE("/streams")));
+        for (int i = 0; i < count; i++)
+            WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+        WEFT_CHECK(weft_sleep(1500 * MS) == 0);
+        WEFT_CHECK(weft_rooms_stats(rooms).disconnected == (count > 500));
+        WEFT_CHECK(count > 500 || (!c.error && c.got_size == 2 + (size_t)count * 4));
+        client_close(&c, true);
+        WEFT_CHECK(weft_sleep(2 * WEFT_SECOND) == 0);
+    }
+    return finish(server);
+}
+
+/* What is held back is subject to the policy like what waits: of the latest nothing is lost. */
+static int held_back_by_policy(void)
+{
+    for (int latest = 0; latest < 2; latest++) {
+        weft_server *server = begin();
+        rooms = weft_rooms_new(app, .slow = latest ? WEFT_SLOW_KEEP_LATEST : WEFT_SLOW_DROP_OLDEST);
+        client c;
+        WEFT_TRY(open_socket(&c, server, 2000000, HANDSHAKE("/streams")));
+        char data[10000], first[16], last[16];
+        memset(data, 'z', sizeof data);
+        const weft_message msg = { data, sizeof data, true };
+        for (int i = 0; i < 60; i++) {
+            snprintf(data, sizeof data, "<%d>", i);
+            WEFT_CHECK(weft_room_publish(rooms, "r", &msg, .key = (uint64_t)(1 + i % 2)) == 0);
+            settle();
+        }
+        WEFT_CHECK(weft_sleep(1500 * MS) == 0);
+        size_t count = latest ? 2 : 52;
+        WEFT_CHECK(weft_rooms_stats(rooms).dropped == (latest ? 0 : 8) && c.got_size == 2 + count * 10004);
+        snprintf(first, sizeof first, "<%zu>", 60 - count);
+        snprintf(last, sizeof last, "<%d>", 59);
+        WEFT_CHECK(strcmp(c.got + 6, first) == 0 && strcmp(c.got + c.got_size - sizeof data, last) == 0);
+        client_close(&c, true);
+        WEFT_CHECK(weft_sleep(2 * WEFT_SECOND) == 0);
+        WEFT_TRY(finish(server));
+    }
+    return 0;
+}
+
+/* What is held back cannot be kept when the stream has ended: then the socket is reset, and misses nothing in silence. */
+static int memory_for_what_is_held_runs_out(void)
+{
+    enum { HELD = 450 };
+    weft_server *server = begin();
+    client stuck[2], c;
+    for (int i = 0; i < 2; i++) {
+        WEFT_TRY(open_socket(&stuck[i], server, 10, HANDSHAKE("/ws/r")));
+        client_stop(&stuck[i]);
+    }
+    WEFT_TRY(open_socket(&c, server, 2000000, HANDSHAKE("/streams")));
+    const weft_message msg = { "hi", 2, true };
+    for (int i = 0; i < HELD; i++) { /* those who are stuck have most of the 1,024 references of a chunk */
+        WEFT_CHECK(weft_room_publish(rooms, "r", &msg) == 0);
+        settle();
+    }
+    end_faults = (weft_faults){ .fail_at = 2 }; /* the first is the last frame */
+    WEFT_CHECK(weft_sleep(1500 * MS) == 0);
+    WEFT_CHECK(end_faults.struck && c.got_size < 4 + HELD * 4 && c.error == -ECONNRESET &&
+               weft_rooms_stats(rooms).members == 2);
+    end_faults = (weft_faults){ .fail_at = 0 };
+    client_close(&c, true);
+    for (int i = 0; i < 2; i++)
+        client_close(&stuck[i], true);
+    return finish(server);
+}
+
 /* One that does not read has most of a megabyte to come, which many may share, when the server stops, or it closes itself. */
 static int an_end_copies_little(void)
 {
@@ -385,6 +507,63 @@ static int reading_goes_on(void)
     return finish(server);
 }
 
+static unsigned closed_count, tidied_count;
+
+static int tidy_up(void *arg)
+{
+    (void)arg;
+    WEFT_SHIELD (tidying, WEFT_SECOND) {
+        (void)!weft_sleep(50 * MS);
+    }
+    tidied_count++;
+    return 0;
+}
+
+static void on_closed(weft_ws *ws)
+{
+    weft_task *task;
+    closed_count++;
+    WEFT_CHECK(weft_spawn(&task, tidy_up, ws) == 0);
+}
+
+static int served_to_the_end(weft_request *req)
+{
+    return weft_ws_serve(req, &(weft_ws_handlers){ .closed = on_closed });
+}
+
+static int sleep_long(void *arg)
+{
+    (void)arg;
+    WEFT_SHIELD (long_sleep, WEFT_MINUTE) {
+        (void)!weft_sleep(WEFT_SECOND);
+    }
+    return 0;
+}
+
+/* There is no memory for the task of `closed` when the socket goes, and the server closes before there is. */
+static int closed_comes_before_the_end(void)
+{
+    app = harness_app();
+    weft_get(app, "/to-the-end", served_to_the_end);
+    rooms = weft_rooms_new(app, 0);
+    weft_server *server = harness_open(app);
+    client c;
+    WEFT_TRY(open_socket(&c, server, 4096, HANDSHAKE("/to-the-end")));
+    WEFT_GROUP (sleepers) {
+        weft_faults none_left = { .fail_at = 1, .fail_after = true };
+        weft_faults *before = weft_mem_set_faults(&none_left);
+        while (weft_go(&sleepers, sleep_long, NULL) == 0) /* until the pools are empty, which cancels the group */
+            continue;
+        client_close(&c, true);
+        WEFT_CHECK(closed_count == 0 && server->connection_count == 1);
+        weft_mem_set_faults(before);
+        harness_close_now(server);
+        WEFT_CHECK(closed_count == 1 && tidied_count == 1); /* what it has started was joined as well */
+    }
+    weft_app_free(app);
+    return 0;
+}
+
 static int day(void *arg)
 {
     (void)arg;
@@ -427,10 +606,22 @@ static int memory_runs_out(void)
 }
 
 static const weft_test tests[] = {
-    TEST(everybody_hears), TEST(compressed_once),      TEST(one_never_reads),
-    TEST(stopping),        TEST(more_comes_meanwhile), TEST(what_open_received_is_not_handled_again),
-    TEST(held_back),       TEST(an_end_copies_little), TEST(nothing_follows_a_close),
-    TEST(reading_goes_on), PLAIN(memory_runs_out),
+    TEST(everybody_hears),
+    TEST(said_in_one_turn),
+    TEST(compressed_once),
+    TEST(one_never_reads),
+    TEST(stopping),
+    TEST(more_comes_meanwhile),
+    TEST(what_open_received_is_not_handled_again),
+    TEST(held_back),
+    TEST(held_back_by_policy),
+    TEST(held_back_together),
+    TEST(memory_for_what_is_held_runs_out),
+    TEST(an_end_copies_little),
+    TEST(nothing_follows_a_close),
+    TEST(reading_goes_on),
+    TEST(closed_comes_before_the_end),
+    PLAIN(memory_runs_out),
 };
 
 int main(int argc, char **argv)

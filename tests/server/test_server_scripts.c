@@ -2,7 +2,7 @@
 /* Copyright (c) the Weft authors */
 /*
  * Bytes in, bytes out. What is expected is written by hand, and each script is played whole, split at each byte with time in
- * between, and one byte at a time.
+ * between, and one byte at a time. The server's side of them is played to real clients, too: tests/pytest/test_dialogues.py.
  */
 #include "harness.h"
 
@@ -21,6 +21,7 @@ struct script {
 
 #define HELLO(n, name) STATUS("200 OK") PLAIN_TEXT LENGTH(n) "\r\nHello, " name "!"
 #define IGNORED        STATUS("200 OK") PLAIN_TEXT LENGTH(7) "\r\nignored"
+#define IGNORED_CLOSE  STATUS("200 OK") PLAIN_TEXT LENGTH(7) CLOSE "\r\nignored"
 #define FRONT_KEEP     STATUS("200 OK") PLAIN_TEXT LENGTH(5) KEEP_ALIVE "\r\nfront"
 #define FRONT_HEAD     STATUS("200 OK") PLAIN_TEXT LENGTH(5) "\r\n"
 #define CONTINUE       "HTTP/1.1 100 Continue\r\n\r\n"
@@ -30,6 +31,9 @@ static const struct script scripts[] = {
     { .name = "a plain GET", BYTES(GET("/"), FRONT), .requests = 1 },
     { .name = "field names in any case, white space around values",
       BYTES("GET / HTTP/1.1\r\nhOsT:\t a \t\r\nX:y\r\n\r\n", FRONT),
+      .requests = 1 },
+    { .name = "bytes above 0x7f in a value",
+      BYTES("GET / HTTP/1.1\r\nHost: a\r\nX: \xe9\x80\xff\r\n\r\n", FRONT),
       .requests = 1 },
     { .name = "one empty line before a request", BYTES("\r\n" GET("/") "\r\n" GET("/"), FRONT FRONT), .requests = 2 },
     { .name = "three pipelined", BYTES(GET("/") GET("/hello/a") GET("/"), FRONT HELLO(9, "a") FRONT), .requests = 3 },
@@ -94,7 +98,7 @@ static const struct script scripts[] = {
       .requests = 1,
       .ends = true },
     { .name = "an expectation whose body nobody reads: closed",
-      BYTES("POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", IGNORED),
+      BYTES("POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", IGNORED_CLOSE),
       .requests = 1,
       .ends = true },
     { .name = "a client that ends its direction gets its answer",
@@ -256,5 +260,14 @@ static const weft_test tests[] = {
 
 int main(int argc, char **argv)
 {
+    if (harness_tells(argc, argv)) {
+        for (size_t i = 0; i < COUNT(scripts); i++) {
+            harness_tell(scripts[i].in, scripts[i].in_size);
+            putchar(':');
+            harness_tell(scripts[i].out, scripts[i].out_size);
+            putchar('\n');
+        }
+        return 0;
+    }
     return weft_test_main(tests, COUNT(tests), argc, argv);
 }

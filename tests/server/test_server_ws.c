@@ -41,10 +41,11 @@ static int handshake(void)
     open_server();
     for (size_t i = 0; i < COUNT(cases); i++) {
         client c;
+        const char *answer = i == 1 && !weft_deflate_is_there() ? cases[0].answer : cases[i].answer; /* nothing is agreed on */
         WEFT_CHECK(client_open(&c, server, 4096) == 0);
         client_send(&c, cases[i].request, strlen(cases[i].request));
         settle();
-        WEFT_CHECK(client_got(&c, cases[i].answer, strlen(cases[i].answer)));
+        WEFT_CHECK(client_got(&c, answer, strlen(answer)));
         client_close(&c, false);
     }
     return close_server();

@@ -61,3 +61,27 @@ void ws_open(client *c, weft_server *server, const char *path)
     CHECK_GOT(c, WS_SWITCH(""));
     client_forget(c);
 }
+
+int ws_next_frame(const client *c, size_t *at, const char **ret_data, size_t *ret_size)
+{
+    const unsigned char *p = (const unsigned char *)c->got + *at;
+    size_t left = c->got_size - *at, header = 2;
+    if (left < 2)
+        return -1;
+    uint64_t size = p[1];
+    if (size >= 126) {
+        int more = size == 126 ? 2 : 8;
+        if (left < 2 + (size_t)more)
+            return -1;
+        size = 0;
+        for (int i = 0; i < more; i++)
+            size = size << 8 | p[2 + i];
+        header = 2 + (size_t)more;
+    }
+    if (left < header + size)
+        return -1;
+    *ret_data = (const char *)p + header;
+    *ret_size = (size_t)size;
+    *at += header + (size_t)size;
+    return p[0];
+}

@@ -5,6 +5,7 @@
 #define WEFT_TESTS_SERVER_WS_CLIENT_H
 
 #include "harness.h"
+#include "lib/codec/deflate.h"
 #include "server/session.h"
 
 #define WS_FIELDS                                                                                                              \
@@ -31,5 +32,8 @@ weft_app *ws_app(void);
 
 /* Connects, shakes hands and forgets the answer, having checked that it is 101. */
 void ws_open(client *c, weft_server *server, const char *path);
+
+/* Takes the next whole frame of a server off what has come, from *at on: its first byte, or -1; its payload is at *ret_data. */
+int ws_next_frame(const client *c, size_t *at, const char **ret_data, size_t *ret_size);
 
 #endif

@@ -15,7 +15,7 @@
 typedef struct probe {
     weft_transport t;
     char *got; /* all input */
-    size_t got_size, inputs, largest, ends, errors, drains, closes;
+    size_t got_size, inputs, largest, ends, errors, drains, closes, eases;
     int error, drain_error;
     bool in_call;       /* a test is inside a call on this transport: no event may come */
     bool echoes;        /* sends all input back */
@@ -60,6 +60,13 @@ static void probe_drained(weft_transport *t, int error)
     p->drain_error = error;
 }
 
+static void probe_eased(weft_transport *t)
+{
+    probe *p = CONTAINER_OF(t, probe, t);
+    WEFT_CHECK(!p->in_call && t->is_open && p->closes == 0 && t->queued > 0 && weft_transport_unsent(t) <= t->queued);
+    p->eases++;
+}
+
 static void probe_closed(weft_transport *t)
 {
     probe *p = CONTAINER_OF(t, probe, t);
@@ -71,6 +78,7 @@ static void probe_closed(weft_transport *t)
 static const weft_transport_events probe_events = {
     .input = probe_input,
     .drained = probe_drained,
+    .eased = probe_eased,
     .closed = probe_closed,
 };
 

@@ -148,7 +148,7 @@ static void queue_much(bool is_tcp, bool in_the_end)
     }
     WAIT_UNTIL(a.got_size == SIZE && a.ends == in_the_end);
     WEFT_CHECK(memcmp(a.got, data, SIZE) == 0 && a.largest <= 64 * 1024);
-    WEFT_CHECK(b.drains == 1 && b.drain_error == 0);
+    WEFT_CHECK(b.drains == 1 && b.drain_error == 0 && b.eases > 1);
     if (!in_the_end) {
         WEFT_CHECK(probe_try(&b, "x", 1) == 1);
         WAIT_UNTIL(a.got_size == SIZE + 1);
@@ -282,6 +282,34 @@ static int resets(void *arg)
 static int test_resets(void)
 {
     return in_real_time(resets);
+}
+
+/* A reset of which a write hears first is no orderly end to who reads; but one that follows an end leaves it an end. */
+static int reset_is_heard_by_a_write(void *arg)
+{
+    (void)arg;
+    for (int has_ended = 0; has_ended < 2; has_ended++) {
+        probe a, b;
+        open_pair(&a, &b, true);
+        if (has_ended)
+            WEFT_CHECK(probe_send(&a, "bye", 3) == 0);
+        probe_close(&a, !has_ended);
+        WAIT_UNTIL(a.closes == 1);
+        int64_t rc;
+        while ((rc = probe_try(&b, "x", 1)) == 1) /* if it has ended, it answers to this by a reset */
+            WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);
+        WEFT_CHECK(rc == (has_ended ? -EPIPE : -ECONNRESET));
+        probe_read(&b);
+        WAIT_UNTIL(b.ends + b.errors == 1);
+        WEFT_CHECK(has_ended ? b.ends == 1 && probe_got(&b, "bye") : b.error == -ECONNRESET);
+        close_pair(&a, &b);
+    }
+    return 0;
+}
+
+static int test_reset_is_heard_by_a_write(void)
+{
+    return in_real_time(reset_is_heard_by_a_write);
 }
 
 /* Closed with output queued, in an input event, and at once: the closed event comes once, and nothing after it. */
@@ -742,6 +770,7 @@ static int test_memory_runs_out(void)
 
 static const weft_test tests[] = {
     { .name = "transports exchange bytes", .plain = test_exchange },
+    { .name = "a reset is heard by a write first", .plain = test_reset_is_heard_by_a_write },
     { .name = "transports queue, drain and end in order", .plain = test_queue },
     { .name = "sends while others are on their way", .plain = test_send_while_draining },
     { .name = "transports echo from input events", .plain = test_echo },

@@ -243,6 +243,27 @@ static int test_bounds(void)
     return 0;
 }
 
+/* Several messages in one buffer count as so many. */
+static int test_buffers_of_several(void)
+{
+    pair p;
+    WEFT_TRY(open_pair(&p, 1));
+    weft_shared *nine = shared("123456789");
+    nine->count = 9;
+    WEFT_CHECK(append(&p, "ab") == 0);
+    settle(); /* the first is with the transport */
+    WEFT_CHECK(p.outbox.count == 0 && weft_outbox_append(&p.outbox, nine) == 0 && weft_outbox_append(&p.outbox, nine) == 0);
+    WEFT_CHECK(p.outbox.count == 18 && weft_outbox_append(&p.outbox, nine) == -ENOBUFS);
+    WEFT_CHECK(append(&p, "c") == 0 && append(&p, "d") == 0 && append(&p, "e") == -ENOBUFS &&
+               p.outbox.count == rules.count_most);
+    probe_read(&p.peer);
+    settle();
+    WEFT_CHECK(probe_got(&p.peer, "ab123456789123456789cd") && p.outbox.count == 0 && p.outbox.size == 0 && nine->refs == 1);
+    weft_shared_unref(nine);
+    close_pair(&p);
+    return 0;
+}
+
 /* A control frame goes in front of what is queued, and never inside a frame, wherever that was cut. */
 static int test_in_front(void)
 {
@@ -592,6 +613,7 @@ static const weft_test tests[] = {
     { .name = "a transport that takes nothing at once", .body = test_refused_sends },
     { .name = "a peer that never reads, and one that does", .body = test_a_peer_that_never_reads },
     { .name = "the bounds", .body = test_bounds },
+    { .name = "buffers of several messages", .body = test_buffers_of_several },
     { .name = "in front, never inside a frame", .body = test_in_front },
     { .name = "frames that lie elsewhere", .body = test_send_from_elsewhere },
     { .name = "dropping the oldest, and by key", .body = test_dropping },

@@ -121,6 +121,25 @@ static void only_get_and_1_1(void **state)
     assert_int_equal(weft_ws_handshake_judge(&h, &none, &answer), 400);
 }
 
+/* Where we speak TLS ourselves, a page of the same host that came without it is none of ours. */
+static void origins_over_tls(void **state)
+{
+    (void)state;
+    static const char *const plain[] = { "http://example.org", NULL };
+    static const weft_ws_terms none;
+    weft_ws_terms listed = { .origins = plain };
+    weft_ws_answer answer;
+    weft_ws_handshake h;
+    read_fields(&h, "Origin: https://example.org");
+    h.is_secure = true;
+    assert_int_equal(weft_ws_handshake_judge(&h, &none, &answer), 0);
+    read_fields(&h, "Origin: http://example.org");
+    assert_int_equal(weft_ws_handshake_judge(&h, &none, &answer), 0);
+    h.is_secure = true;
+    assert_int_equal(weft_ws_handshake_judge(&h, &none, &answer), 403);
+    assert_int_equal(weft_ws_handshake_judge(&h, &listed, &answer), 0);
+}
+
 static void listed_origins(void **state)
 {
     (void)state;
@@ -224,8 +243,13 @@ static void too_many_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_key_of_the_rfc), cmocka_unit_test(each_rule), cmocka_unit_test(only_get_and_1_1),
-        cmocka_unit_test(listed_origins),     cmocka_unit_test(protocols), cmocka_unit_test(deflate),
+        cmocka_unit_test(the_key_of_the_rfc),
+        cmocka_unit_test(each_rule),
+        cmocka_unit_test(only_get_and_1_1),
+        cmocka_unit_test(origins_over_tls),
+        cmocka_unit_test(listed_origins),
+        cmocka_unit_test(protocols),
+        cmocka_unit_test(deflate),
         cmocka_unit_test(too_many_fields),
     };
     return cmocka_run_group_tests_name("WebSocket handshake", tests, NULL, NULL);

@@ -2,13 +2,11 @@
 /* Copyright (c) the Weft authors */
 /*
  * The rules of what a peer may send, as bytes written by hand: whole, split at each byte, byte by byte, behind another message,
- * and between two fragments of one. The mask of most is zeros, so that payloads can be read.
+ * and between two fragments of one. The mask of most is zeros, so that payloads can be read. What a client may send a server
+ * may too, without the mask: so a reader in each role is held to each rule.
  */
 #include "unit.h"
 
-#include <zlib.h>
-
-#include "lib/base/memory.h"
 #include "ws_feed.h"
 
 #define Z "\0\0\0\0"
@@ -118,79 +116,138 @@ static const struct rule {
 
 static const char begin[] = "\x01\x81" Z "a", end[] = "\x80\x81" Z "b", other[] = "\x81\x81" Z "o";
 
+static const char *const role_names[] = { "a server", "a client" };
+
+/* `bytes` as a client gets them from a server: frames without mask and key; what is no whole frame stays cut as it is. */
+static size_t unmask(char *out, const char *bytes, size_t size)
+{
+    size_t at = 0, made = 0;
+    while (at < size) {
+        size_t more = size - at > 1 ? (bytes[at + 1] & 0x7f) == 126 ? 2 : (bytes[at + 1] & 0x7f) == 127 ? 8 : 0 : 0;
+        size_t header = size - at < 2 + more ? size - at : 2 + more, key = at + header;
+        uint64_t length = more ? 0 : size - at > 1 ? (unsigned char)bytes[at + 1] & 0x7f : 0;
+        for (size_t i = 0; i < more && at + 2 + i < size; i++)
+            length = length << 8 | (unsigned char)bytes[at + 2 + i];
+        memcpy(out + made, bytes + at, header);
+        if (header > 1)
+            out[made + 1] = (char)(out[made + 1] & 0x7f);
+        made += header;
+        at = key + 4 < size ? key + 4 : size;
+        for (uint64_t i = 0; i < length && at < size; i++)
+            out[made++] = (char)(bytes[at++] ^ bytes[key + (i & 3)]);
+    }
+    return made;
+}
+
+/* A rule as it is for this role. */
+static struct rule for_role(const struct rule *rule, enum weft_ws_role role, char *bytes)
+{
+    struct rule r = *rule;
+    if (role == WEFT_WS_SERVER)
+        return r;
+    r.bytes = bytes;
+    r.size = unmask(bytes, rule->bytes, rule->size);
+    return r;
+}
+
+/* The rules about the mask itself are the server's. */
+static bool has_rule(const struct rule *rule, enum weft_ws_role role)
+{
+    return role == WEFT_WS_SERVER || rule->bytes[1] & 0x80;
+}
+
+static size_t append(char *bytes, size_t size, enum weft_ws_role role, const char *frames, size_t frames_size)
+{
+    if (role == WEFT_WS_CLIENT)
+        return size + unmask(bytes + size, frames, frames_size);
+    memcpy(bytes + size, frames, frames_size);
+    return size + frames_size;
+}
+
 static void check(const struct rule *rule, const char *how, feed *f, const char *expected)
 {
     if (strcmp(f->said, expected) != 0)
-        print_error("%s, %s: it says %s, not %s\n", rule->name, how, f->said, expected);
+        print_error("%s, %s, %s: it says %s, not %s\n", role_names[f->reader.role], rule->name, how, f->said, expected);
     assert_string_equal(f->said, expected);
     assert_int_equal(feed_close(f), 0);
 }
 
-static void whole_and_split(void **state)
+static void whole_and_split(enum weft_ws_role role, const struct rule *r)
 {
-    (void)state;
-    for (size_t i = 0; i < COUNT(rules); i++) {
-        const struct rule *r = &rules[i];
+    feed f;
+    for (size_t at = 0; at <= r->size; at++) {
+        feed_open(&f, role);
+        feed_bytes(&f, r->bytes, at);
+        feed_bytes(&f, r->bytes + at, r->size - at);
+        check(r, "split", &f, r->says);
+    }
+    feed_open(&f, role);
+    for (size_t at = 0; at < r->size; at++)
+        feed_bytes(&f, r->bytes + at, 1);
+    check(r, "byte by byte", &f, r->says);
+}
+
+static void behind_another(enum weft_ws_role role, const struct rule *r)
+{
+    char bytes[600], expected[600];
+    size_t size = append(bytes, 0, role, other, sizeof other - 1);
+    memcpy(bytes + size, r->bytes, r->size);
+    size = append(bytes, size + r->size, role, other, sizeof other - 1);
+    bool ends = strchr(r->says, 'F') || strchr(r->says, 'C') || !*r->says;
+    snprintf(expected, sizeof expected, "T(o)%s%s", r->says, ends ? "" : "T(o)");
+    feed f;
+    feed_open(&f, role);
+    feed_bytes(&f, bytes, size);
+    check(r, "coalesced", &f, expected);
+}
+
+static void inside_fragments(enum weft_ws_role role, const struct rule *r)
+{
+    char bytes[600], expected[600];
+    size_t size = append(bytes, 0, role, begin, sizeof begin - 1);
+    memcpy(bytes + size, r->bytes, r->size);
+    size += r->size;
+    const char *says = r->inside ? r->inside : "F1002";
+    bool goes_on = *says == 'P' || *says == 'Q';
+    if (goes_on)
+        size = append(bytes, size, role, end, sizeof end - 1);
+    snprintf(expected, sizeof expected, "%s%s", says, goes_on ? "T(ab)" : "");
+    for (size_t at = 0; at <= size; at++) {
         feed f;
-        for (size_t at = 0; at <= r->size; at++) {
-            feed_open(&f, WEFT_WS_SERVER);
-            feed_bytes(&f, r->bytes, at);
-            feed_bytes(&f, r->bytes + at, r->size - at);
-            check(r, "split", &f, r->says);
-        }
-        feed_open(&f, WEFT_WS_SERVER);
-        for (size_t at = 0; at < r->size; at++)
-            feed_bytes(&f, r->bytes + at, 1);
-        check(r, "byte by byte", &f, r->says);
+        feed_open(&f, role);
+        feed_bytes(&f, bytes, at);
+        feed_bytes(&f, bytes + at, size - at);
+        check(r, "inside", &f, expected);
     }
 }
 
-static void behind_another(void **state)
+static void each_rule(void (*run)(enum weft_ws_role role, const struct rule *rule))
 {
-    (void)state;
-    for (size_t i = 0; i < COUNT(rules); i++) {
-        const struct rule *r = &rules[i];
-        char bytes[600], expected[600];
-        size_t size = sizeof other - 1;
-        memcpy(bytes, other, size);
-        memcpy(bytes + size, r->bytes, r->size);
-        size += r->size;
-        memcpy(bytes + size, other, sizeof other - 1);
-        bool ends = strchr(r->says, 'F') || strchr(r->says, 'C') || !*r->says;
-        snprintf(expected, sizeof expected, "T(o)%s%s", r->says, ends ? "" : "T(o)");
-        feed f;
-        feed_open(&f, WEFT_WS_SERVER);
-        feed_bytes(&f, bytes, size + sizeof other - 1);
-        check(r, "coalesced", &f, expected);
-    }
+    for (int role = WEFT_WS_SERVER; role <= WEFT_WS_CLIENT; role++)
+        for (size_t i = 0; i < COUNT(rules); i++) {
+            char bytes[600];
+            struct rule rule = for_role(&rules[i], (enum weft_ws_role)role, bytes);
+            if (has_rule(&rules[i], (enum weft_ws_role)role))
+                run((enum weft_ws_role)role, &rule);
+        }
 }
 
-static void inside_fragments(void **state)
+static void rules_whole_and_split(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT(rules); i++) {
-        const struct rule *r = &rules[i];
-        char bytes[600], expected[600];
-        size_t size = 0;
-        memcpy(bytes, begin, sizeof begin - 1);
-        size += sizeof begin - 1;
-        memcpy(bytes + size, r->bytes, r->size);
-        size += r->size;
-        const char *says = r->inside ? r->inside : "F1002";
-        bool goes_on = *says == 'P' || *says == 'Q';
-        if (goes_on) {
-            memcpy(bytes + size, end, sizeof end - 1);
-            size += sizeof end - 1;
-        }
-        snprintf(expected, sizeof expected, "%s%s", says, goes_on ? "T(ab)" : "");
-        for (size_t at = 0; at <= size; at++) {
-            feed f;
-            feed_open(&f, WEFT_WS_SERVER);
-            feed_bytes(&f, bytes, at);
-            feed_bytes(&f, bytes + at, size - at);
-            check(r, "inside", &f, expected);
-        }
-    }
+    each_rule(whole_and_split);
+}
+
+static void rules_behind_another(void **state)
+{
+    (void)state;
+    each_rule(behind_another);
+}
+
+static void rules_inside_fragments(void **state)
+{
+    (void)state;
+    each_rule(inside_fragments);
 }
 
 static void close_codes(void **state)
@@ -210,14 +267,57 @@ static void close_codes(void **state)
     }
 }
 
-static void servers_do_not_mask(void **state)
+/* Whatever it is: who should mask and does not, or does and should not, is refused at the second byte. */
+static void masks(void **state)
 {
     (void)state;
-    feed f;
+    static const unsigned char firsts[] = { 0x81, 0x82, 0x01, 0x02, 0x88, 0x89, 0x8a };
+    for (size_t i = 0; i < COUNT(firsts); i++)
+        for (int role = WEFT_WS_SERVER; role <= WEFT_WS_CLIENT; role++)
+            for (int masked = 0; masked < 2; masked++) {
+                feed f;
+                char frame[2] = { (char)firsts[i], masked ? '\x80' : '\0' };
+                bool is_right = masked == (role == WEFT_WS_SERVER);
+                feed_open(&f, (enum weft_ws_role)role);
+                feed_bytes(&f, frame, 2);
+                assert_true(is_right == (strcmp(f.said, "F1002") != 0));
+                assert_int_equal(feed_close(&f), 0);
+            }
+    feed f; /* also between fragments, and behind good frames */
     feed_open(&f, WEFT_WS_CLIENT);
-    feed_bytes(&f, "\x81\x05Hello\x81\x80" Z, 13);
+    feed_bytes(&f, "\x81\x05Hello\x01\x01h\x80\x81" Z "i", 17);
     assert_string_equal(f.said, "T(Hello)F1002");
     feed_close(&f);
+}
+
+/* What either role writes the other reads, each length, whatever the key. */
+static void written_frames_are_read(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 0, 1, 7, 125, 126, 127, 65535, 65536, 100000 };
+    static const uint8_t keys[][4] = { { 0, 0, 0, 0 }, { 1, 2, 3, 4 }, { 0xff, 0, 0x80, 0x7f } };
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        for (size_t k = 0; k <= COUNT(keys); k++) {
+            const uint8_t *key = k < COUNT(keys) ? keys[k] : NULL; /* NULL: a server writes */
+            size_t size = sizes[i], taken;
+            char *bytes = malloc(WEFT_WS_HEADER_MAX + size);
+            feed f;
+            weft_ws_event event;
+            feed_open(&f, key ? WEFT_WS_SERVER : WEFT_WS_CLIENT);
+            int header = weft_ws_frame_write(&f.store.contexts, bytes, WEFT_WS_BINARY, true, false, size, key);
+            assert_int_equal(header, (size > 65535 ? 10 : size > 125 ? 4 : 2) + (key ? 4 : 0));
+            for (size_t at = 0; at < size; at++)
+                bytes[(size_t)header + at] = (char)(at * 11 + at / 256);
+            if (key)
+                weft_ws_mask(bytes + header, bytes + header, size, key, 0);
+            assert_int_equal(weft_ws_reader_next(&f.reader, f.want, bytes, (size_t)header + size, &taken, &event),
+                             WEFT_WS_MESSAGE);
+            assert_true(taken == (size_t)header + size && f.reader.size == size && !f.reader.is_text);
+            for (size_t at = 0; at < size; at++)
+                assert_true(f.reader.data[at] == (char)(at * 11 + at / 256));
+            free(bytes);
+            assert_int_equal(feed_close(&f), 0);
+        }
 }
 
 /* ---- sizes ---- */
@@ -412,179 +512,15 @@ static void a_header_alone_holds_nothing(void **state)
     assert_int_equal(feed_close(&f), 0);
 }
 
-/* ---- compressed messages ---- */
-
-/* Raw deflate of a message, as one that keeps no context sends it. */
-static size_t compress_message(char *out, size_t room, const char *data, size_t size, int flush)
-{
-    z_stream z = { 0 };
-    deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
-    z.next_in = (unsigned char *)(uintptr_t)data;
-    z.avail_in = (unsigned)size;
-    z.next_out = (unsigned char *)out;
-    z.avail_out = (unsigned)room;
-    deflate(&z, flush);
-    size_t made = room - z.avail_out;
-    deflateEnd(&z);
-    return flush == Z_SYNC_FLUSH ? made - 4 : made;
-}
-
-static void open_deflate(feed *f)
-{
-    feed_open(f, WEFT_WS_SERVER);
-    f->reader.window_bits = 15;
-}
-
-static void compressed(void **state)
-{
-    (void)state;
-    static const char text[] = "Hello Hello Hello, compressed Hello";
-    char z[200], bytes[300];
-    size_t size = compress_message(z, sizeof z, text, sizeof text - 1, Z_SYNC_FLUSH);
-    for (size_t cut = 0; cut <= size; cut++) { /* in two fragments, each byte by byte */
-        feed f;
-        open_deflate(&f);
-        size_t all = feed_frame(bytes, 0x41, z, cut, 9);
-        all += feed_frame(bytes + all, 0x89, "p", 1, 8);
-        all += feed_frame(bytes + all, 0x80, z + cut, size - cut, 7);
-        all += feed_frame(bytes + all, 0xc1, z, size, 6);
-        for (size_t at = 0; at < all; at++)
-            feed_bytes(&f, bytes + at, 1);
-        assert_string_equal(f.said, "P(p)T(Hello Hello Hello, compressed Hello)T(Hello Hello Hello, compressed Hello)");
-        assert_null(f.reader.inflate);
-        assert_int_equal(feed_close(&f), 0);
-    }
-}
-
-/* RFC 7692 §7.2.3, its bytes. */
-static void compressed_examples(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *bytes;
-        size_t size;
-    } examples[] = {
-        { "\xc1\x87" Z "\xf2\x48\xcd\xc9\xc9\x07\x00", 13 },
-        { "\x41\x83" Z "\xf2\x48\xcd\x80\x84" Z "\xc9\xc9\x07\x00", 19 },
-        { "\xc1\x8b" Z "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 17 },
-        { "\xc1\x88" Z "\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 14 },
-        { "\xc1\x8d" Z "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 19 },
-    };
-    for (size_t i = 0; i < COUNT(examples); i++) {
-        feed f;
-        open_deflate(&f);
-        feed_bytes(&f, examples[i].bytes, examples[i].size);
-        assert_string_equal(f.said, "T(Hello)");
-        feed_close(&f);
-    }
-    feed f; /* the second message refers to the first */
-    open_deflate(&f);
-    f.reader.keeps_context = true;
-    feed_bytes(&f, "\xc1\x87" Z "\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x85" Z "\xf2\x00\x11\x00\x00", 24);
-    assert_string_equal(f.said, "T(Hello)T(Hello)");
-    feed_close(&f);
-    open_deflate(&f); /* which needs what was not kept */
-    feed_bytes(&f, "\xc1\x87" Z "\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x85" Z "\xf2\x00\x11\x00\x00", 24);
-    assert_string_equal(f.said, "T(Hello)F1007");
-    feed_close(&f);
-}
-
-static void compressed_wrong(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *bytes;
-        size_t size;
-        const char *says;
-    } cases[] = {
-        { "\xc2\x84" Z "\xff\xff\xff\xff", 10, "F1007" },             /* no block of that kind */
-        { "\xc2\x83" Z "\x00\x05\x00", 9, "F1007" },                  /* cut in the middle */
-        { "\x42\x81" Z "\x00\xc0\x81" Z "\x00", 14, "F1002" },        /* RSV1 on a continuation */
-        { "\xc9\x80" Z, 6, "F1002" },                                 /* and on a ping */
-        { "\xc1\x87" Z "\x00\x01\x00\xfe\xff\xff\x00", 13, "F1007" }, /* inflates to what is not UTF-8 */
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        feed f;
-        open_deflate(&f);
-        feed_bytes(&f, cases[i].bytes, cases[i].size);
-        assert_string_equal(f.said, cases[i].says);
-        assert_int_equal(feed_close(&f), 0);
-    }
-}
-
-static void bombs(void **state)
-{
-    (void)state;
-    enum { SIZE = 16 * 1024 * 1024 };
-    char *zeros = calloc(1, SIZE), *z = malloc(64 * 1024), *bytes = malloc(70 * 1024);
-    size_t size = compress_message(z, 64 * 1024, zeros, SIZE, Z_SYNC_FLUSH);
-    assert_true(size < 20 * 1024);
-    feed f;
-    open_deflate(&f);
-    f.reader.limit = SIZE_MAX;
-    size_t all = feed_frame(bytes, 0xc2, z, size, 2);
-    feed_bytes(&f, bytes, all);
-    assert_string_equal(f.said, "F1009");
-    assert_true(f.reader.room < 1024 * 1024); /* it was stopped long before */
-    assert_int_equal(feed_close(&f), 0);
-    open_deflate(&f); /* the message's limit comes before the ratio */
-    f.reader.limit = 1000;
-    feed_bytes(&f, bytes, all);
-    assert_string_equal(f.said, "F1009");
-    feed_close(&f);
-    open_deflate(&f); /* 64 KiB are free */
-    size = compress_message(z, 64 * 1024, zeros, 64 * 1024, Z_SYNC_FLUSH);
-    feed_bytes(&f, bytes, feed_frame(bytes, 0xc2, z, size, 2));
-    assert_int_equal(f.byte_count, 64 * 1024);
-    feed_close(&f);
-    open_deflate(&f); /* empty blocks give nothing, for ever */
-    f.reader.limit = 1000;
-    for (int i = 0; i < 100 && !f.is_over; i++) {
-        char blocks[100];
-        for (int k = 0; k < 100; k += 5)
-            memcpy(blocks + k, "\x00\x00\x00\xff\xff", 5);
-        feed_bytes(&f, bytes, feed_frame(bytes, i == 0 ? 0x42 : 0x00, blocks, sizeof blocks, 1));
-    }
-    assert_string_equal(f.said, "F1009");
-    feed_close(&f);
-    free(zeros);
-    free(z);
-    free(bytes);
-}
-
-/* Each allocation of a life fails once: it ends as if memory were out, and gives everything back. */
-static void allocations_fail(void **state)
-{
-    (void)state;
-    char z[200], bytes[3000], text[2000];
-    memset(text, 't', sizeof text);
-    size_t size = compress_message(z, sizeof z, text, sizeof text, Z_SYNC_FLUSH);
-    for (uint64_t n = 1; n < 200; n++) {
-        weft_faults faults = { .fail_at = n };
-        feed f;
-        open_deflate(&f);
-        weft_mem_set_faults(&faults);
-        feed_bytes(&f, bytes, feed_frame(bytes, 0xc1, z, size, 4));
-        feed_bytes(&f, bytes, feed_frame(bytes, 0x02, text, sizeof text, 4));
-        feed_bytes(&f, bytes, feed_frame(bytes, 0x89, "x", 1, 4));
-        feed_bytes(&f, bytes, feed_frame(bytes, 0x80, text, 10, 4));
-        weft_mem_set_faults(NULL);
-        assert_true(faults.struck == (strstr(f.said, "F1013") != NULL));
-        assert_int_equal(feed_close(&f), 0);
-        if (!faults.struck)
-            return;
-    }
-    fail();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_and_split),
-        cmocka_unit_test(behind_another),
-        cmocka_unit_test(inside_fragments),
+        cmocka_unit_test(rules_whole_and_split),
+        cmocka_unit_test(rules_behind_another),
+        cmocka_unit_test(rules_inside_fragments),
         cmocka_unit_test(close_codes),
-        cmocka_unit_test(servers_do_not_mask),
+        cmocka_unit_test(masks),
+        cmocka_unit_test(written_frames_are_read),
         cmocka_unit_test(each_length),
         cmocka_unit_test(limits_to_the_byte),
         cmocka_unit_test(fragments_to_the_limit),
@@ -594,11 +530,6 @@ int main(void)
         cmocka_unit_test(a_message_stays_while_nothing_is_wanted),
         cmocka_unit_test(nothing_of_a_message_without_a_receiver),
         cmocka_unit_test(a_header_alone_holds_nothing),
-        cmocka_unit_test(compressed),
-        cmocka_unit_test(compressed_examples),
-        cmocka_unit_test(compressed_wrong),
-        cmocka_unit_test(bombs),
-        cmocka_unit_test(allocations_fail),
     };
     return cmocka_run_group_tests_name("WebSocket reader", tests, NULL, NULL);
 }

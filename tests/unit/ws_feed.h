@@ -40,6 +40,7 @@ static inline void feed_open(feed *f, enum weft_ws_role role)
     f->reader.role = (uint8_t)role;
     f->reader.limit = 1024 * 1024;
     f->reader.fragment_limit = 1024;
+    f->reader.inflate_ratio = 25;
     f->want = WEFT_WS_WANT_MESSAGE;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* Tells which worker answers; blocks a worker; logs what its hooks do. */
+/* Tells which worker answers; blocks a worker; logs what its hooks do. What goes wrong with them is for the environment to say:
+ * FAIL_START, FAIL_WORKER (the second), FAIL_LATER (what it has started in the background); SLEEP_START, SLEEP_WORKER_0,
+ * SLEEP_WORKER_1, SLEEP_STOP: so many milliseconds; STOP_IN_START. CANCEL and CLEANUP are limits, in milliseconds. */
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -16,17 +18,32 @@ struct mine {
 
 static atomic_int started, served_in_all;
 
+static weft_duration duration(const char *variable)
+{
+    const char *ms = getenv(variable);
+    return ms ? strtol(ms, NULL, 10) * WEFT_MILLISECOND : 0;
+}
+
 static int start(weft_app *app)
 {
-    (void)app;
     weft_log(WEFT_LOG_INFO, "hook: start");
-    return getenv("FAIL_START") ? -5 : weft_sleep(WEFT_MILLISECOND);
+    if (getenv("STOP_IN_START"))
+        weft_app_stop(app);
+    return getenv("FAIL_START") ? -5 : weft_sleep(WEFT_MILLISECOND + duration("SLEEP_START"));
 }
 
 static void stop(weft_app *app)
 {
     (void)app;
+    (void)!weft_sleep(duration("SLEEP_STOP"));
     weft_log(WEFT_LOG_INFO, "hook: stop after %d", atomic_load(&served_in_all));
+}
+
+static int fail_later(void *unused)
+{
+    (void)unused;
+    WEFT_TRY(weft_sleep(100 * WEFT_MILLISECOND));
+    return -5;
 }
 
 static int worker_start(weft_app *app, void **ret_state)
@@ -35,11 +52,16 @@ static int worker_start(weft_app *app, void **ret_state)
     struct mine *mine = calloc(1, sizeof *mine);
     mine->number = atomic_fetch_add(&started, 1);
     *ret_state = mine;
-    WEFT_TRY(weft_sleep(WEFT_MILLISECOND));
-    if (mine->number == 1 && getenv("FAIL_WORKER")) {
+    int rc = weft_sleep(WEFT_MILLISECOND + duration(mine->number == 0 ? "SLEEP_WORKER_0" : "SLEEP_WORKER_1"));
+    if (rc == 0 && mine->number == 1 && getenv("FAIL_WORKER"))
+        rc = -5;
+    if (rc < 0) {
         free(mine);
-        return -5;
+        return rc;
     }
+    weft_task *task;
+    if (mine->number == 1 && getenv("FAIL_LATER"))
+        WEFT_TRY(weft_spawn(&task, fail_later, NULL));
     weft_log(WEFT_LOG_INFO, "hook: worker %d starts", mine->number);
     return 0;
 }
@@ -93,5 +115,8 @@ int main(int argc, char **argv)
     weft_get(app, "/signal", ask_for_signal);
     weft_get(app, "/late/{ms:int}", late);
     weft_get(app, "/block/{ms:int}", block);
+    weft_app_options options = { .struct_size = sizeof options, .cancel = duration("CANCEL"), .cleanup = duration("CLEANUP") };
+    if (weft_app_configure(app, &options) < 0)
+        return 1;
     return weft_app_main(app, argc, argv);
 }

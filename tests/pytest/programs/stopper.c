@@ -1,14 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /* A server for the tests of the stop: handlers that wait, that hold out, that spin. The limits that have no flag come from the
- * environment: STOPPER_FRESH, STOPPER_CANCEL, STOPPER_CLEANUP, in milliseconds. */
+ * environment: STOPPER_FRESH, STOPPER_WEBSOCKETS, STOPPER_CANCEL, STOPPER_CLEANUP, in milliseconds. */
 #include <weft.h>
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static weft_queue *gate; /* closed once it is open */
-static int waiting;
+enum { WORKERS_MAX = 16 };
+
+/* Of each worker: the gate's queue is closed once it is open. */
+struct mine {
+    weft_loop *loop;
+    weft_queue *gate;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mine all[WORKERS_MAX]; /* under the lock; a loop and its queue are of that thread */
+static atomic_int waiting;
+
+static int worker_start(weft_app *app, void **ret_state)
+{
+    weft_queue *gate = weft_queue_new(1, 1);
+    int rc = -ENOSPC;
+    (void)app;
+    if (!gate)
+        return -ENOMEM;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < WORKERS_MAX && rc < 0; i++)
+        if (!all[i].loop) {
+            all[i] = (struct mine){ weft_loop_here(), gate };
+            *ret_state = &all[i];
+            rc = 0;
+        }
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
+static void worker_stop(weft_app *app, void *state)
+{
+    struct mine *mine = state;
+    (void)app;
+    pthread_mutex_lock(&lock);
+    mine->loop = NULL;
+    pthread_mutex_unlock(&lock);
+    weft_queue_free(mine->gate);
+    mine->gate = NULL;
+}
 
 static int hello(weft_request *req)
 {
@@ -30,9 +71,10 @@ static int sleep_for(weft_request *req)
 static int wait_for_gate(weft_request *req)
 {
     char digits[2001], nothing;
+    const struct mine *mine = weft_worker_state(req);
     unsigned long long number = strtoull(weft_param(req, "number"), NULL, 10);
     waiting++;
-    int rc = weft_queue_get(gate, &nothing);
+    int rc = weft_queue_get(mine->gate, &nothing);
     waiting--;
     if (rc < 0)
         return rc;
@@ -42,15 +84,28 @@ static int wait_for_gate(weft_request *req)
     return weft_reply_text(req, 200, "%llu %s\n", number, digits);
 }
 
+static void open_mine(void *arg)
+{
+    const struct mine *mine = arg;
+    if (mine->gate)
+        weft_queue_close(mine->gate);
+}
+
+/* Of all workers. */
 static int open_gate(weft_request *req)
 {
-    weft_queue_close(gate);
-    return weft_reply_text(req, 200, "open\n");
+    int rc = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < WORKERS_MAX && rc == 0; i++)
+        if (all[i].loop)
+            rc = weft_loop_post(all[i].loop, open_mine, &all[i]);
+    pthread_mutex_unlock(&lock);
+    return rc < 0 ? rc : weft_reply_text(req, 200, "open\n");
 }
 
 static int count_waiting(weft_request *req)
 {
-    return weft_reply_text(req, 200, "%d\n", waiting);
+    return weft_reply_text(req, 200, "%d\n", atomic_load(&waiting));
 }
 
 /* The length of a body, and the sum of its bytes. */
@@ -128,6 +183,18 @@ static int clean_up(weft_request *req)
     return rc;
 }
 
+/* Each message goes back. */
+static int echo(weft_request *req)
+{
+    weft_ws *ws;
+    weft_message msg;
+    int rc;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    while ((rc = weft_ws_receive(ws, &msg)) > 0)
+        WEFT_TRY(weft_ws_send(ws, &msg));
+    return rc;
+}
+
 static weft_duration limit(const char *variable)
 {
     const char *ms = getenv(variable);
@@ -137,9 +204,9 @@ static weft_duration limit(const char *variable)
 int main(int argc, char **argv)
 {
     weft_app *app = weft_app_new();
-    gate = weft_queue_new(1, 1);
-    if (!app || !gate)
+    if (!app)
         return 1;
+    weft_app_hooks(app, .worker_start = worker_start, .worker_stop = worker_stop);
     weft_get(app, "/hello", hello);
     weft_get(app, "/readyz", readyz);
     weft_get(app, "/sleep/{ms}", sleep_for);
@@ -152,14 +219,16 @@ int main(int argc, char **argv)
     weft_get(app, "/forever", wait_forever, .timeout = WEFT_NO_LIMIT);
     weft_get(app, "/hold-out", hold_out);
     weft_get(app, "/spin", spin);
+    weft_get(app, "/echo", echo);
     weft_get(app, "/clean-up/{ms}", clean_up, .timeout = WEFT_NO_LIMIT);
     weft_app_options options = {
         .struct_size = sizeof options,
+        .body_timeout = 10 * WEFT_MINUTE, /* halves of uploads are to wait as long as a test needs */
+        .body_rate = 1,
         .fresh_connection = limit("STOPPER_FRESH"),
+        .websocket_drain = limit("STOPPER_WEBSOCKETS"),
         .cancel = limit("STOPPER_CANCEL"),
         .cleanup = limit("STOPPER_CLEANUP"),
     };
-    int status = weft_app_configure(app, &options) < 0 ? 1 : weft_app_main(app, argc, argv);
-    weft_queue_free(gate);
-    return status;
+    return weft_app_configure(app, &options) < 0 ? 1 : weft_app_main(app, argc, argv);
 }

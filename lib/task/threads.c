@@ -6,10 +6,11 @@
  * A worker's slot is free, taken by a thread that is alive, or by one that has ended and is to be joined: by the next thread
  * that takes the slot, or at the loop's end. Only the loop's thread starts and joins.
  */
-#include "lib/task/pool.h"
+#include "lib/task/threads.h"
 
 #include <errno.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <time.h>
 
@@ -20,6 +21,7 @@
 enum {
     THREADS_OF_FILES = 4,
     THREADS_OF_NAMES = 4,
+    THREADS_OF_PROCESSES = 2,
     THREADS_BESIDE_PROCESSORS = 4,
     THREADS_DEFAULT_MAX = 32,
     THREADS_MAX = 1000,
@@ -45,26 +47,27 @@ struct weft_thread_pool {
     weft_offload_limits limits;
     struct worker *workers; /* limits.threads of them; NULL until the pool is used */
     pthread_mutex_t lock;
-    pthread_cond_t work; /* there is some, or the end has come */
+    sem_t work; /* raised for an idle worker when there is some, and for all at the end; one too many does no harm */
     pthread_cond_t ended;
-    weft_list queue; /* jobs */
-    int queued;      /* of the queue */
-    int alive, idle; /* workers */
+    weft_list queue;   /* jobs */
+    atomic_int queued; /* of the queue; workers that spin look at it without the lock */
+    int alive, idle;   /* workers; idle ones sleep */
+    int spinning;      /* neither: one at most */
     bool is_ending;
 };
 
-struct weft_pools {
-    struct weft_thread_pool of[WEFT_POOL_KINDS];
+struct weft_threads {
+    struct weft_thread_pool of[WEFT_THREADS_KINDS];
 };
 
 static _Thread_local const weft_job *job_here;
 
-bool weft_pool_is_cut(void)
+bool weft_threads_is_cut(void)
 {
     return job_here && atomic_load_explicit(&job_here->is_cut, memory_order_relaxed);
 }
 
-int weft_pool_processors(void)
+int weft_threads_processors(void)
 {
     cpu_set_t set;
     int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -78,30 +81,45 @@ static void set_time(struct timespec *ret, weft_duration at)
     *ret = (struct timespec){ .tv_sec = (time_t)(at / WEFT_SECOND), .tv_nsec = (long)(at % WEFT_SECOND) };
 }
 
+/* Looks for a while whether one comes, under the lock but for that. */
+static void spin_for_job(struct weft_thread_pool *pool)
+{
+    pool->spinning++;
+    pthread_mutex_unlock(&pool->lock);
+    weft_spin(&pool->queued);
+    pthread_mutex_lock(&pool->lock);
+    pool->spinning--;
+}
+
 /* The next job, under the lock; NULL for the thread to end. */
-static weft_job *take_job(struct weft_thread_pool *pool)
+static weft_job *take_job(struct weft_thread_pool *pool, bool may_spin)
 {
     struct timespec until;
+    if (may_spin && weft_list_is_empty(&pool->queue) && !pool->is_ending && pool->spinning == 0)
+        spin_for_job(pool);
     set_time(&until, weft_clock_add(weft_clock_monotonic(), pool->limits.idle));
     while (weft_list_is_empty(&pool->queue)) {
         if (pool->is_ending)
             return NULL;
         pool->idle++;
-        int rc = pthread_cond_timedwait(&pool->work, &pool->lock, &until);
+        pthread_mutex_unlock(&pool->lock);
+        bool is_late = sem_clockwait(&pool->work, CLOCK_MONOTONIC, &until) < 0 && errno == ETIMEDOUT;
+        pthread_mutex_lock(&pool->lock);
         pool->idle--;
-        if (rc == ETIMEDOUT && weft_list_is_empty(&pool->queue))
+        if (is_late && weft_list_is_empty(&pool->queue))
             return NULL;
     }
     pool->queued--;
     return CONTAINER_OF(weft_list_shift(&pool->queue), weft_job, link);
 }
 
-static void run_job(weft_loop *loop, weft_job *job)
+/* Is the loop awake, so that it may have another one at once? */
+static bool run_job(weft_loop *loop, weft_job *job)
 {
     job_here = job;
     job->result = job->fn(job->arg);
     job_here = NULL;
-    weft_loop_post_embedded(loop, &job->post); /* now it is the loop's again */
+    return weft_loop_post_embedded(loop, &job->post); /* now it is the loop's again */
 }
 
 static void *work(void *arg)
@@ -109,12 +127,13 @@ static void *work(void *arg)
     struct worker *worker = arg;
     struct weft_thread_pool *pool = worker->pool;
     weft_job *job;
+    bool may_spin = false;
     pthread_mutex_lock(&pool->lock);
-    while ((job = take_job(pool))) {
+    while ((job = take_job(pool, may_spin))) {
         worker->job = job->name;
         worker->since = weft_clock_monotonic();
         pthread_mutex_unlock(&pool->lock);
-        run_job(pool->loop, job);
+        may_spin = run_job(pool->loop, job);
         pthread_mutex_lock(&pool->lock);
         worker->job = NULL;
     }
@@ -181,30 +200,32 @@ static int start_worker(struct weft_thread_pool *pool)
 
 /* ---- opening ---- */
 
-static weft_offload_limits default_limits(enum weft_pool_kind kind)
+static weft_offload_limits default_limits(enum weft_threads_kind kind)
 {
-    int processors = weft_pool_processors();
-    int threads = processors + THREADS_BESIDE_PROCESSORS;
-    if (threads > THREADS_DEFAULT_MAX)
-        threads = THREADS_DEFAULT_MAX;
-    if (kind == WEFT_POOL_COMPUTE)
-        threads = processors;
-    else if (kind == WEFT_POOL_FILES)
-        threads = THREADS_OF_FILES;
-    else if (kind == WEFT_POOL_NAMES)
-        threads = THREADS_OF_NAMES;
-    return (weft_offload_limits){ .threads = threads, .queue = QUEUE_DEFAULT, .idle = IDLE_DEFAULT };
+    int processors = weft_threads_processors(), user = processors + THREADS_BESIDE_PROCESSORS;
+    const int threads[] = {
+        [WEFT_THREADS_USER] = user < THREADS_DEFAULT_MAX ? user : THREADS_DEFAULT_MAX,
+        [WEFT_THREADS_COMPUTE] = processors,
+        [WEFT_THREADS_FILES] = THREADS_OF_FILES,
+        [WEFT_THREADS_NAMES] = THREADS_OF_NAMES,
+        [WEFT_THREADS_PROCESSES] = THREADS_OF_PROCESSES,
+    };
+    return (weft_offload_limits){ .threads = threads[kind], .queue = QUEUE_DEFAULT, .idle = IDLE_DEFAULT };
 }
 
-static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_pool_kind kind,
+static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_threads_kind kind,
                      const weft_offload_limits *limits)
 {
-    static const char *const names[] = { "weft-user", "weft-compute", "weft-files", "weft-names" };
+    static const char *const names[] = {
+        [WEFT_THREADS_USER] = "weft-user",   [WEFT_THREADS_COMPUTE] = "weft-compute",     [WEFT_THREADS_FILES] = "weft-files",
+        [WEFT_THREADS_NAMES] = "weft-names", [WEFT_THREADS_PROCESSES] = "weft-processes",
+    };
     pool->workers = weft_mem_calloc((size_t)limits->threads, sizeof *pool->workers);
     if (!pool->workers)
         return -ENOMEM;
-    for (int i = 0; i < limits->threads; i++)
+    for (int i = 0; i < limits->threads; i++) {
         pool->workers[i].pool = pool;
+    }
     pool->loop = loop;
     pool->name = names[kind];
     pool->limits = *limits;
@@ -212,7 +233,7 @@ static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_p
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->work, &attributes);
+    sem_init(&pool->work, 0, 0);
     pthread_cond_init(&pool->ended, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&pool->lock, NULL);
@@ -220,13 +241,13 @@ static int open_pool(struct weft_thread_pool *pool, weft_loop *loop, enum weft_p
 }
 
 /* The pool of that kind, opened with the limits if it was not; NULL when memory is out. */
-static struct weft_thread_pool *find_pool(weft_loop *loop, enum weft_pool_kind kind, const weft_offload_limits *limits)
+static struct weft_thread_pool *find_pool(weft_loop *loop, enum weft_threads_kind kind, const weft_offload_limits *limits)
 {
-    if (!loop->pools)
-        loop->pools = weft_mem_calloc(1, sizeof *loop->pools);
-    if (!loop->pools)
+    if (!loop->threads)
+        loop->threads = weft_mem_calloc(1, sizeof *loop->threads);
+    if (!loop->threads)
         return NULL;
-    struct weft_thread_pool *pool = &loop->pools->of[kind];
+    struct weft_thread_pool *pool = &loop->threads->of[kind];
     if (pool->workers)
         return pool;
     weft_offload_limits chosen = default_limits(kind);
@@ -248,9 +269,9 @@ int weft_offload_set_limits(const weft_offload_limits *limits)
     }
     if (limits->threads < 0 || limits->threads > THREADS_MAX || limits->queue < 0 || limits->idle < 0)
         return -EINVAL;
-    if (loop->pools && loop->pools->of[WEFT_POOL_USER].workers)
+    if (loop->threads && loop->threads->of[WEFT_THREADS_USER].workers)
         return -EBUSY;
-    return find_pool(loop, WEFT_POOL_USER, limits) ? 0 : -ENOMEM;
+    return find_pool(loop, WEFT_THREADS_USER, limits) ? 0 : -ENOMEM;
 }
 
 /* ---- jobs, on the loop's thread ---- */
@@ -258,6 +279,7 @@ int weft_offload_set_limits(const weft_offload_limits *limits)
 static void uncount(weft_job *job)
 {
     job->pool->loop->outside -= job->is_counted;
+    job->pool->loop->jobs -= job->is_counted;
     job->is_counted = false;
 }
 
@@ -271,7 +293,7 @@ static void come_back(void *arg)
 /* Those in the queue that no thread is free for. */
 static int count_waiting(const struct weft_thread_pool *pool)
 {
-    return pool->queued - pool->idle - (pool->limits.threads - pool->alive);
+    return pool->queued - pool->idle - pool->spinning - (pool->limits.threads - pool->alive);
 }
 
 static bool unqueue(weft_job *job)
@@ -285,7 +307,7 @@ static bool unqueue(weft_job *job)
     return is_queued;
 }
 
-int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_full)
+int weft_threads_submit(enum weft_threads_kind kind, weft_job *job, bool fails_when_full)
 {
     struct weft_thread_pool *pool = find_pool(weft_here, kind, NULL);
     if (!pool)
@@ -300,13 +322,14 @@ int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_fu
     }
     weft_list_append(&pool->queue, &job->link);
     pool->queued++;
-    bool needs_thread = pool->queued > pool->idle && pool->alive < pool->limits.threads;
+    bool needs_thread = pool->queued > pool->idle + pool->spinning && pool->alive < pool->limits.threads;
     bool has_thread = pool->alive > 0;
-    bool has_idle = pool->idle > 0;
+    bool has_idle = pool->idle > 0 && pool->queued > pool->spinning;
     pthread_mutex_unlock(&pool->lock);
     if (has_idle) /* after the unlock: on one core the thread would wake only to wait for the lock */
-        pthread_cond_signal(&pool->work);
+        sem_post(&pool->work);
     pool->loop->outside++;
+    pool->loop->jobs++;
     int rc = needs_thread ? start_worker(pool) : 0;
     if (rc == 0 || has_thread || !unqueue(job)) /* those that there are will come to it */
         return 0;
@@ -314,7 +337,7 @@ int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_fu
     return rc;
 }
 
-bool weft_pool_withdraw(weft_job *job)
+bool weft_threads_withdraw(weft_job *job)
 {
     if (unqueue(job)) {
         uncount(job);
@@ -324,7 +347,7 @@ bool weft_pool_withdraw(weft_job *job)
     return false;
 }
 
-void weft_pool_abandon(weft_job *job)
+void weft_threads_abandon(weft_job *job)
 {
     uncount(job);
 }
@@ -369,31 +392,32 @@ static void close_pool(struct weft_thread_pool *pool)
 {
     CHECK(weft_list_is_empty(&pool->queue));
     pthread_mutex_destroy(&pool->lock);
-    pthread_cond_destroy(&pool->work);
+    sem_destroy(&pool->work);
     pthread_cond_destroy(&pool->ended);
     weft_mem_free(pool->workers);
 }
 
-void weft_pools_close(weft_loop *loop)
+void weft_threads_close(weft_loop *loop)
 {
-    if (!loop->pools)
+    if (!loop->threads)
         return;
-    for (int kind = 0; kind < WEFT_POOL_KINDS; kind++) {
-        struct weft_thread_pool *pool = &loop->pools->of[kind];
+    for (int kind = 0; kind < WEFT_THREADS_KINDS; kind++) {
+        struct weft_thread_pool *pool = &loop->threads->of[kind];
         if (!pool->workers)
             continue;
         pthread_mutex_lock(&pool->lock);
         pool->is_ending = true;
-        pthread_cond_broadcast(&pool->work);
+        for (int i = 0; i < pool->alive; i++)
+            sem_post(&pool->work);
         pthread_mutex_unlock(&pool->lock);
     }
-    for (int kind = 0; kind < WEFT_POOL_KINDS; kind++)
-        if (loop->pools->of[kind].workers)
-            join_threads(&loop->pools->of[kind]);
+    for (int kind = 0; kind < WEFT_THREADS_KINDS; kind++)
+        if (loop->threads->of[kind].workers)
+            join_threads(&loop->threads->of[kind]);
     weft_loop_drain_inbox(loop); /* the last jobs come back */
-    for (int kind = 0; kind < WEFT_POOL_KINDS; kind++)
-        if (loop->pools->of[kind].workers)
-            close_pool(&loop->pools->of[kind]);
-    weft_mem_free(loop->pools);
-    loop->pools = NULL;
+    for (int kind = 0; kind < WEFT_THREADS_KINDS; kind++)
+        if (loop->threads->of[kind].workers)
+            close_pool(&loop->threads->of[kind]);
+    weft_mem_free(loop->threads);
+    loop->threads = NULL;
 }

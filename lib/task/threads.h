@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * Pools of threads, which a loop has for each kind of blocking work: a slow disk does not hold up name look-ups.
+ * Pools of threads, which a loop has for each kind of blocking work: a disk that hangs holds up neither name look-ups nor the
+ * start of a child.
  *
  * A job goes to the queue of its pool, is taken from there by a thread, which calls its function, and comes back to the loop by
  * a post that is part of it, so that nothing can fail on the way. Jobs belong to the loop's thread, on which `done` is called;
- * the pool's thread only reads fn and arg, and writes `result` before it posts. What may wait for jobs is above: weft_pool_call
- * for one call (offload.c), weft_parallel_for for many (parallel.c).
+ * the pool's thread only reads fn and arg, and writes `result` before it posts. What may wait for jobs is above:
+ * weft_threads_call for one call (offload.c), weft_parallel_for for many (parallel.c).
  */
-#ifndef WEFT_LIB_TASK_POOL_H
-#define WEFT_LIB_TASK_POOL_H
+#ifndef WEFT_LIB_TASK_THREADS_H
+#define WEFT_LIB_TASK_THREADS_H
 
 #include <stdatomic.h>
 
@@ -17,12 +18,13 @@
 
 #include "lib/task/loop.h"
 
-enum weft_pool_kind {
-    WEFT_POOL_USER,    /* weft_offload */
-    WEFT_POOL_COMPUTE, /* weft_parallel_for: as many threads as there are processors */
-    WEFT_POOL_FILES,
-    WEFT_POOL_NAMES,
-    WEFT_POOL_KINDS
+enum weft_threads_kind {
+    WEFT_THREADS_USER,    /* weft_offload */
+    WEFT_THREADS_COMPUTE, /* weft_parallel_for: as many threads as there are processors */
+    WEFT_THREADS_FILES,
+    WEFT_THREADS_NAMES,
+    WEFT_THREADS_PROCESSES, /* starting children */
+    WEFT_THREADS_KINDS
 };
 
 struct weft_thread_pool;
@@ -43,28 +45,28 @@ typedef struct weft_job {
 } weft_job;
 
 /* On the loop's thread. 0; -EAGAIN when the queue is full and `fails_when_full`, or no thread can be started; -ENOMEM. */
-int weft_pool_submit(enum weft_pool_kind kind, weft_job *job, bool fails_when_full);
+int weft_threads_submit(enum weft_threads_kind kind, weft_job *job, bool fails_when_full);
 
 /* Takes back a job that no thread has taken: true, and `done` will not be called. Else the job goes on, and weft_cancelled is
  * true in it from now on. */
-bool weft_pool_withdraw(weft_job *job);
+bool weft_threads_withdraw(weft_job *job);
 
 /* Nobody waits for the job any more: it does not hold up virtual time. `done` is still called. */
-void weft_pool_abandon(weft_job *job);
+void weft_threads_abandon(weft_job *job);
 
 /* In a thread of a pool: is what runs there to be cut short? False elsewhere. */
-bool weft_pool_is_cut(void);
+bool weft_threads_is_cut(void);
 
 /* Processors that this process may use. */
-int weft_pool_processors(void);
+int weft_threads_processors(void);
 
-/* Waits for all threads. No job may be left but abandoned ones. */
-void weft_pools_close(weft_loop *loop);
+/* Waits for all of them. No job may be left but abandoned ones. */
+void weft_threads_close(weft_loop *loop);
 
 /* ---- one call (offload.c) ---- */
 
-struct weft_pool_call {
-    enum weft_pool_kind kind;
+struct weft_threads_call {
+    enum weft_threads_kind kind;
     const char *name; /* for reports; static */
     int (*fn)(void *arg);
     void *arg;
@@ -74,9 +76,12 @@ struct weft_pool_call {
 };
 
 /* May wait. As weft_offload and weft_offload_borrowed, in the pool of that kind. */
-WEFT_WAITS int weft_pool_call(const struct weft_pool_call *call);
+WEFT_WAITS int weft_threads_call(const struct weft_threads_call *call);
 
 /* ---- descriptors (fd.c) ---- */
+
+/* May wait. weft_fd_wait for another call, which has asked weft_wait_check; `what`, `on` and `place` are for reports. */
+WEFT_WAITS int weft_fd_park(int fd, int events, const char *what, const void *on, const void *place);
 
 /* Gives the table back. No task may wait for a descriptor. */
 void weft_fds_close(weft_loop *loop);
