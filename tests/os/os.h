@@ -137,7 +137,7 @@ static inline void os_renew_root(void)
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:weft_spawn_run\n";
+    return "race:weft_spawn_run\nrace:weft_fd_of_syscall\n";
 }
 #endif
 

@@ -29,7 +29,7 @@ struct stress {
     weft_process *process;
     weft_task *tasks[ACTORS];
     int uses[KINDS], closes[KINDS], told; /* of a close */
-    int wrong;
+    int steps, wrong;
 };
 
 static uint64_t below(struct stress *s, uint64_t bound)
@@ -269,7 +269,7 @@ static int64_t use(struct stress *s, enum kind kind)
 static int act(void *arg)
 {
     struct stress *s = arg;
-    for (int i = 0; i < STEPS; i++) {
+    for (int i = 0; i < STEPS; i++, s->steps++) {
         enum kind kind = (enum kind)below(s, KINDS);
         int64_t rc;
         if (!is_there(s, kind))
@@ -291,7 +291,11 @@ static int act(void *arg)
 static int let_go(void *arg)
 {
     struct stress *s = arg;
-    WEFT_TRY(weft_sleep(10 * MS));
+    int seen;
+    do {
+        seen = s->steps;
+        WEFT_TRY(weft_sleep((weft_duration)(10 * tools_slowness()) * MS));
+    } while (s->steps != seen);
     for (int i = 0; i < ACTORS; i++)
         weft_task_cancel(s->tasks[i]);
     return 0;
@@ -317,18 +321,27 @@ static int run_stress(void *arg)
     return g.result;
 }
 
+/* With the first signal libuv makes descriptors that it keeps. */
+static int open_a_signal(void *arg)
+{
+    weft_signal *signal;
+    (void)arg;
+    WEFT_TRY(weft_signal_open(&signal, SIGUSR1));
+    weft_signal_close(signal);
+    return 0;
+}
+
 static int shuffled_seeds(void)
 {
     uint64_t seeds = 150 / tools_slowness() + 1;
-    int before = 0, told = 0, uses[KINDS] = { 0 }, closes[KINDS] = { 0 };
+    WEFT_CHECK(weft_run(open_a_signal, NULL) == 0);
+    int before = os_descriptors(), told = 0, uses[KINDS] = { 0 }, closes[KINDS] = { 0 };
     os_renew_root();
     os_put("lines", "one\ntwo\nthree\n");
     WEFT_CHECK(mkfifo(os_path("fifo"), 0600) == 0 && mkdir(os_path("folder"), 0700) == 0);
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct stress s = { .random = seed * 31 + 7 };
         int rc = weft_test_run(run_stress, &s, NULL, .seed = seed, .real_time = true);
-        if (seed == 1) /* libuv has its own now */
-            before = os_descriptors();
         bool ok = rc == 0 && s.wrong == 0 && os_descriptors() == before;
         WEFT_CHECK(ok);
         if (!ok)
@@ -342,7 +355,7 @@ static int shuffled_seeds(void)
     }
     for (int i = 0; i < KINDS; i++)
         WEFT_CHECK((uint64_t)uses[i] > seeds / 4 && (uint64_t)closes[i] > seeds / 4);
-    WEFT_CHECK((uint64_t)told > seeds / 10);
+    WEFT_CHECK(told > 0);
     printf("# %llu seeds; %d calls were told of a close\n", (unsigned long long)seeds, told);
     return 0;
 }
