@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * Connections. Everything here runs on the loop's stack, but for `serve`, which is a task.
+ * A connection's life, and what its transport tells. Everything here runs on the loop's stack.
  *
- * `next_request` is the one place that takes requests off the input, and `weft_connection_events` the one way in from the
- * transport. A borrowed input never outlives an input event: every way out of on_input goes through weft_input_keep.
+ * `weft_connection_events` is the one way in from the transport. A borrowed input never outlives an input event: every way out
+ * of on_input goes through weft_input_keep.
  */
-#include "server/connection.h"
-
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "server/access_log.h"
 #include "server/balance.h"
+#include "server/connection_own.h"
 #include "server/events.h"
 #include "server/request.h"
-#include "server/tls.h"
 
 /* ---- states ---- */
 
@@ -30,7 +28,7 @@ static const uint8_t legal_moves[] = {
     [WEFT_CONNECTION_CLOSING] = 0,
 };
 
-static void set_state(weft_connection *c, enum weft_connection_state state)
+void weft_connection_set_state(weft_connection *c, enum weft_connection_state state)
 {
     CHECK(legal_moves[c->state] >> state & 1);
     c->state = (uint8_t)state;
@@ -43,7 +41,7 @@ static bool is_over(const weft_connection *c)
 
 /* ---- ending ---- */
 
-static void free_if_unused(weft_connection *c)
+void weft_connection_free_if_unused(weft_connection *c)
 {
     if (c->transport_closed && !c->task && !c->request && !c->is_detached)
         weft_server_free_connection(c->server, c);
@@ -53,7 +51,7 @@ void weft_connection_close(weft_connection *c, bool resets)
 {
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
-    set_state(c, WEFT_CONNECTION_CLOSING);
+    weft_connection_set_state(c, WEFT_CONNECTION_CLOSING);
     weft_count(&c->server->counts.closed[c->ending]);
     weft_count_by(&c->server->counts.open, UINT64_MAX);
     weft_connection_say(c, "closed", weft_ending_words[c->ending]);
@@ -72,8 +70,7 @@ void weft_connection_close(weft_connection *c, bool resets)
         weft_request_on_gone(c->request);
 }
 
-/* All is said: sends it, ends our direction, and waits for the peer's end. */
-static void linger(weft_connection *c)
+void weft_connection_linger(weft_connection *c)
 {
     c->transport.is_last = true;
     weft_output_flush(c->server);
@@ -81,7 +78,7 @@ static void linger(weft_connection *c)
         weft_connection_close(c, false);
         return;
     }
-    set_state(c, WEFT_CONNECTION_LINGER);
+    weft_connection_set_state(c, WEFT_CONNECTION_LINGER);
     weft_input_free(&c->input);
     c->discard = 0;
     int rc = weft_transport_shutdown(&c->transport);
@@ -94,320 +91,15 @@ static void linger(weft_connection *c)
         weft_connection_close(c, true);
 }
 
-/* ---- the next request ---- */
+/* ---- events ---- */
 
-static weft_bytes unread(const weft_connection *c)
-{
-    return (weft_bytes){ c->input.at, c->input.size };
-}
-
-/* What never became a request; `head` begins with its first line, as far as it has come. It lies in the input, which is kept
- * for the record: sending what was made before may find the connection broken, and close it. */
-static void refuse(weft_connection *c, weft_bytes head, int status, const char *words)
-{
-    weft_log(WEFT_LOG_DEBUG, "refused a request with %d: %s", status, words ? words : "");
-    weft_input input = c->input;
-    c->input = (weft_input){ 0 };
-    size_t body_size = weft_reply_refusal(c, status, words);
-    if (c->server->access_log)
-        weft_access_log_refusal(c->server->access_log, c, status, body_size, head);
-    weft_input_free(&input);
-    linger(c);
-}
-
-/* The byte check has refused the head that is begun; `status` is 400, 414 or 431. */
-static void refuse_head(weft_connection *c, int status)
-{
-    static const uint8_t limits[] = {
-        [WEFT_HEAD_LONG_LINE] = WEFT_LIMIT_REQUEST_LINE,
-        [WEFT_HEAD_LONG_FIELD] = WEFT_LIMIT_FIELD,
-        [WEFT_HEAD_LONG] = WEFT_LIMIT_HEAD,
-        [WEFT_HEAD_MANY_FIELDS] = WEFT_LIMIT_FIELD_COUNT,
-    };
-    if (status == 400)
-        weft_connection_blame(c, WEFT_END_MALFORMED);
-    else
-        weft_connection_end_by(c, (enum weft_limit)limits[c->check.excess]);
-    refuse(c, unread(c), status, status == 400 ? "a malformed head" : "a head that is too large");
-}
-
-static void end_request(weft_request *req)
-{
-    weft_access_log *log = req->connection->server->access_log;
-    if (UNLIKELY(log))
-        weft_access_log_end(log, req);
-    weft_request_free(req);
-}
-
-/* The reply of the present request is made, and its arena still there: what now of the connection? */
-static void after_reply(weft_connection *c, weft_request *req)
-{
-    if (c->is_detached) {
-        c->request = NULL;
-        end_request(req);
-        c->upgrade->ops->released(c->upgrade);
-        return;
-    }
-    int64_t left = 0;
-    bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
-    bool wants_continue = weft_request_awaits_continue(req, left);
-    c->has_served = true;
-    c->request = NULL;
-    end_request(req);
-    if (c->state == WEFT_CONNECTION_CLOSING)
-        return;
-    bool is_stopping = c->server->stop_stage >= WEFT_DRAINING;
-    if (left > c->server->app->settings.discard_limit)
-        weft_connection_end_by(c, WEFT_LIMIT_DISCARD);
-    if (c->must_close || is_stopping || !is_known || wants_continue || c->ending == WEFT_END_LIMIT || c->is_broken) {
-        weft_connection_blame(c, c->is_broken                  ? WEFT_END_RESET
-                                 : !is_known || wants_continue ? WEFT_END_UNREAD_BODY
-                                 : is_stopping                 ? WEFT_END_STOPPED
-                                                               : WEFT_END_LAST_REPLY);
-        linger(c);
-        return;
-    }
-    c->discard = (uint32_t)left;
-    set_state(c, WEFT_CONNECTION_IDLE);
-}
-
-/* Throws away what is left of a body that nobody read. True when all of it has come. */
-static bool discard_body(weft_connection *c)
-{
-    if (LIKELY(c->discard == 0))
-        return true;
-    size_t size = c->input.size < c->discard ? c->input.size : c->discard;
-    weft_input_consume(&c->input, size);
-    c->discard -= (uint32_t)size;
-    return c->discard == 0;
-}
-
-static void become_idle(weft_connection *c)
-{
-    if (c->input.store)
-        weft_input_free(&c->input);
-    if (c->has_served && c->server->stop_stage >= WEFT_DRAINING) {
-        weft_connection_blame(c, WEFT_END_STOPPED);
-        linger(c);
-    } else {
-        weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
-    }
-}
-
-static void read_start(weft_connection *c)
+void weft_connection_read_start(weft_connection *c)
 {
     if (weft_transport_read_start(&c->transport) == 0)
         return;
     weft_connection_blame(c, WEFT_END_RESET);
     weft_connection_close(c, true);
 }
-
-/* Nothing more can be done with what is there: waits for input, or ends. */
-static void rest(weft_connection *c)
-{
-    if (c->has_ended) {
-        bool is_cut = c->input.size > 0 && c->discard == 0;
-        weft_connection_blame(c, is_cut ? WEFT_END_MALFORMED : WEFT_END_BY_CLIENT);
-        if (is_cut)
-            refuse(c, unread(c), 400, "the head ends in the middle");
-        else
-            linger(c);
-        return;
-    }
-    if (c->discard > 0)
-        weft_server_set_phase(c->server, c, WEFT_PHASE_BODY);
-    else if (c->input.size == 0)
-        become_idle(c);
-    else if (c->phase != WEFT_PHASE_HEAD) {
-        if (c->state == WEFT_CONNECTION_IDLE)
-            set_state(c, WEFT_CONNECTION_HEAD);
-        weft_server_set_phase(c->server, c, WEFT_PHASE_HEAD);
-    }
-    if (c->state != WEFT_CONNECTION_CLOSING)
-        read_start(c);
-}
-
-/* A whole head is there. Its request, if a handler is to run; NULL when it has been answered. */
-static weft_request *begin_request(weft_connection *c, size_t head_size)
-{
-    int status = 0;
-    const char *words = NULL;
-    int field_count = c->check.field_count;
-    const char *head = c->input.at;
-    weft_head_check_init(&c->check);
-    weft_request *req = weft_request_new(c, head_size, field_count, &status, &words);
-    if (!req) {
-        weft_connection_blame(c, status == 503 ? WEFT_END_NO_MEMORY : WEFT_END_MALFORMED);
-        refuse(c, (weft_bytes){ head, head_size }, status, words);
-        return NULL;
-    }
-    weft_count(&c->server->counts.requests);
-    c->request = req;
-    set_state(c, WEFT_CONNECTION_HANDLING);
-    weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
-    if (!req->head.keep_alive || c->server->stop_stage >= WEFT_DRAINING)
-        c->must_close = true;
-    if (UNLIKELY(c->requests_left > 0) && --c->requests_left == 0) {
-        weft_connection_end_by(c, WEFT_LIMIT_KEEP_ALIVE_REQUESTS);
-        c->must_close = true;
-    }
-    if (UNLIKELY(c->is_redirected)) {
-        weft_tls_redirect(req);
-        after_reply(c, req);
-        return NULL;
-    }
-    status = weft_request_route(req);
-    if (status == 0)
-        return req;
-    if (status == 405)
-        weft_reply_allow(req, req->head.method_id == WEFT_HTTP_OPTIONS ? 204 : 405);
-    else
-        weft_reply_error(req, status, NULL);
-    after_reply(c, req);
-    return NULL;
-}
-
-/* Takes the next request off the input; answers and passes over what needs no handler. NULL when there is none to handle now:
- * then the connection waits for input or for its peer to read, or it is over. */
-static weft_request *next_request(weft_connection *c)
-{
-    while (c->state < WEFT_CONNECTION_UPGRADED) {
-        if (c->transport.queued > c->server->app->settings.output_high) { /* goes on when that has been sent */
-            weft_connection_meet(c, WEFT_LIMIT_OUTPUT);
-            weft_transport_read_stop(&c->transport);
-            weft_server_set_phase(c->server, c, WEFT_PHASE_NONE); /* it is not the input that is awaited */
-            return NULL;
-        }
-        if (UNLIKELY(c->awaits_proxy) && !weft_connection_take_proxy(c))
-            return NULL;
-        if (!discard_body(c) || c->input.size == 0) {
-            rest(c);
-            return NULL;
-        }
-        int64_t head = weft_head_check_run(&c->check, c->input.at, c->input.size, &c->server->app->settings.head);
-        if (head == 0) {
-            rest(c);
-            return NULL;
-        }
-        if (head < 0) {
-            refuse_head(c, (int)-head);
-            return NULL;
-        }
-        weft_request *req = begin_request(c, (size_t)head);
-        if (!req)
-            continue;
-        weft_connection_read_on(c); /* it may have stopped for the request before */
-        return req;
-    }
-    return NULL;
-}
-
-/* ---- the task that serves ---- */
-
-struct next {
-    weft_connection *c;
-    weft_request *req;
-};
-
-static void finish_and_take_next(void *arg)
-{
-    struct next *next = arg;
-    after_reply(next->c, next->c->request);
-    next->req = next_request(next->c);
-}
-
-static void run(struct next *next)
-{
-    weft_request_run(next->req);
-    weft_on_loop_stack(finish_and_take_next, next);
-}
-
-/* The request of a socket, which may stay for hours, lies here: 700 bytes of a page that its task needs anyway. */
-static __attribute__((noinline)) void run_here(struct next *next)
-{
-    weft_request here;
-    weft_request_move(next->req, &here);
-    next->req = &here;
-    run(next);
-}
-
-static size_t stack_class(size_t size)
-{
-    return size ? size : WEFT_STACK_DEFAULT;
-}
-
-/* For reports: which request it is at. */
-static void name_task(weft_task *t, const weft_route_target *route)
-{
-    t->label = route->label;
-    t->file = route->file;
-    t->line = route->line;
-}
-
-/* Serves the present request, and those behind it that are there and fit this stack. */
-static int serve(void *arg)
-{
-    weft_connection *c = arg;
-    struct next next = { c, c->request };
-    size_t size = stack_class(next.req->route->stack_size);
-    while (next.req && stack_class(next.req->route->stack_size) == size) {
-        name_task(c->task, next.req->route);
-        weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
-        if (UNLIKELY(next.req->head.wants_upgrade))
-            run_here(&next);
-        else
-            run(&next);
-    }
-    c->task = NULL;
-    if (next.req)
-        weft_callback_soon(c->server->loop, &c->again);
-    free_if_unused(c);
-    return 0;
-}
-
-static void start_serving(weft_connection *c)
-{
-    weft_request *req = c->request;
-    struct weft_task_spec spec = {
-        .fn = serve,
-        .arg = c,
-        .stack_size = req->route->stack_size,
-        .name = "request",
-        .file = req->route->file,
-        .line = req->route->line,
-        .enters_now = true,
-    };
-    if (weft_task_start(&c->server->requests, &spec, &c->task) < 0) {
-        c->must_close = true;
-        weft_connection_blame(c, WEFT_END_NO_MEMORY);
-        weft_reply_error(req, 503, "no memory for a task");
-        after_reply(c, req);
-        free_if_unused(c);
-        return;
-    }
-    weft_task_enter(c->task); /* c may be gone afterwards, if its transport was */
-}
-
-static void serve_again(weft_callback *callback)
-{
-    weft_connection *c = CONTAINER_OF(callback, weft_connection, again);
-    if (c->state == WEFT_CONNECTION_HANDLING) {
-        start_serving(c);
-        return;
-    }
-    end_request(c->request); /* the connection was closed meanwhile */
-    c->request = NULL;
-    free_if_unused(c);
-}
-
-/* Goes on, if no task does. */
-static void go_on(weft_connection *c)
-{
-    if (!c->task && !c->request && next_request(c))
-        start_serving(c);
-}
-
-/* ---- events ---- */
 
 static void on_broken(weft_connection *c)
 {
@@ -419,7 +111,7 @@ static void on_broken(weft_connection *c)
 void weft_connection_read_on(weft_connection *c)
 {
     if (!is_over(c) && !c->has_ended && c->input.size <= c->server->app->settings.read_ahead / 2)
-        read_start(c);
+        weft_connection_read_start(c);
 }
 
 static void take_input(weft_connection *c, char *data, size_t size)
@@ -442,7 +134,7 @@ static void take_input(weft_connection *c, char *data, size_t size)
     else if (c->state == WEFT_CONNECTION_UPGRADED)
         c->upgrade->ops->input(c->upgrade);
     else
-        go_on(c);
+        weft_connection_go_on(c);
 }
 
 static void take_end(weft_connection *c)
@@ -455,7 +147,7 @@ static void take_end(weft_connection *c)
     } else if (c->state == WEFT_CONNECTION_UPGRADED) {
         c->upgrade->ops->input(c->upgrade);
     } else if (c->state != WEFT_CONNECTION_HANDLING) {
-        go_on(c);
+        weft_connection_go_on(c);
     } else if (c->request->reply == WEFT_REPLY_STREAM) {
         weft_connection_blame(c, WEFT_END_BY_CLIENT);
         weft_connection_close(c, false); /* who reads no further request, and may be reading no reply */
@@ -477,7 +169,7 @@ static void keep_input(weft_connection *c)
         return;
     if (c->state == WEFT_CONNECTION_HEAD) {
         weft_connection_end_by(c, WEFT_LIMIT_BUFFERED);
-        refuse(c, unread(c), 503, "all connections together hold too much");
+        weft_connection_refuse_unread(c, 503, "all connections together hold too much");
     } else if (c->input.size > 0 && c->transport.is_reading) { /* else it is awaited, and only output is held */
         weft_connection_meet(c, WEFT_LIMIT_BUFFERED);
         weft_transport_read_stop(&c->transport); /* it goes on when half of the read-ahead is left */
@@ -529,7 +221,7 @@ static void on_drained(weft_transport *t, int error)
     } else if (c->state == WEFT_CONNECTION_UPGRADED) {
         c->upgrade->ops->drained(c->upgrade);
     } else {
-        go_on(c);
+        weft_connection_go_on(c);
         weft_output_flush(c->server);
     }
 }
@@ -546,7 +238,7 @@ static void on_closed(weft_transport *t)
 {
     weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
     c->transport_closed = true;
-    free_if_unused(c);
+    weft_connection_free_if_unused(c);
 }
 
 const weft_transport_events weft_connection_events = {
@@ -562,7 +254,7 @@ void weft_connection_detach(weft_connection *c, weft_upgrade *upgrade)
 {
     weft_output_flush(c->server);
     if (c->state == WEFT_CONNECTION_HANDLING)
-        set_state(c, WEFT_CONNECTION_UPGRADED);
+        weft_connection_set_state(c, WEFT_CONNECTION_UPGRADED);
     c->must_close = true;
     weft_callback_clear(&c->again);
     c->is_detached = true;
@@ -572,14 +264,14 @@ void weft_connection_detach(weft_connection *c, weft_upgrade *upgrade)
 void weft_connection_finish(weft_connection *c)
 {
     if (c->state == WEFT_CONNECTION_UPGRADED)
-        linger(c);
+        weft_connection_linger(c);
 }
 
 void weft_connection_let_go(weft_connection *c)
 {
     c->is_detached = false;
-    weft_callback_init(&c->again, serve_again);
-    free_if_unused(c);
+    weft_callback_init(&c->again, weft_connection_serve_again);
+    weft_connection_free_if_unused(c);
 }
 
 /* ---- beginning, and what the server asks ---- */
@@ -594,7 +286,7 @@ weft_connection *weft_connection_new(weft_server *server)
     weft_list_append(&server->connections, &c->all);
     weft_list_init(&c->timed);
     weft_list_init(&c->writing);
-    weft_callback_init(&c->again, serve_again);
+    weft_callback_init(&c->again, weft_connection_serve_again);
     server->connection_count++;
     weft_balance_count(server, 1);
     return c;
@@ -621,13 +313,13 @@ void weft_connection_start(weft_connection *c)
     if (c->server->access_log)
         weft_access_log_connected(c->server->access_log, c);
     weft_server_set_phase(c->server, c, WEFT_PHASE_IDLE);
-    read_start(c);
+    weft_connection_read_start(c);
 }
 
 static void stop(weft_connection *c)
 {
     weft_connection_blame(c, WEFT_END_STOPPED);
-    linger(c);
+    weft_connection_linger(c);
 }
 
 bool weft_connection_drain(weft_connection *c)
@@ -662,7 +354,7 @@ void weft_connection_cancel(weft_connection *c)
 {
     if (c->state == WEFT_CONNECTION_HEAD) {
         weft_connection_blame(c, WEFT_END_STOPPED);
-        refuse(c, unread(c), 503, "the server stops");
+        weft_connection_refuse_unread(c, 503, "the server stops");
     } else if (c->state == WEFT_CONNECTION_UPGRADED) {
         c->upgrade->ops->stop(c->upgrade);
     } else if (c->state == WEFT_CONNECTION_IDLE) {
@@ -675,7 +367,7 @@ void weft_connection_expire(weft_connection *c)
     switch (c->phase) {
     case WEFT_PHASE_HEAD:
         weft_connection_end_by(c, WEFT_LIMIT_HEAD_TIME);
-        refuse(c, unread(c), 408, "the head took too long");
+        weft_connection_refuse_unread(c, 408, "the head took too long");
         break;
     case WEFT_PHASE_BODY:
         weft_connection_end_by(c, WEFT_LIMIT_BODY_TIME);

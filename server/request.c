@@ -31,7 +31,7 @@ static weft_request *allocate(weft_server *server)
 }
 
 /* Takes the head off the input and reads it. 0, or the status to refuse it with. */
-static int read_head(weft_request *req, size_t head_size, int field_count, const char **ret_reason)
+static int read_head(weft_request *req, size_t head_size, int field_count, const weft_head_cuts *cuts, const char **ret_reason)
 {
     weft_input *input = &req->connection->input;
     char *data = weft_arena_alloc(&req->arena, head_size);
@@ -41,7 +41,7 @@ static int read_head(weft_request *req, size_t head_size, int field_count, const
     weft_input_consume(input, head_size);
     if (UNLIKELY(req->connection->server->access_log))
         weft_access_log_begin(req->connection->server->access_log, req, data, head_size);
-    int rc = weft_http_head_parse(&req->head, &req->arena, data, head_size, field_count);
+    int rc = weft_http_head_parse_cut(&req->head, &req->arena, data, head_size, field_count, cuts);
     if (rc != 0) {
         *ret_reason = req->head.reason;
         return rc < 0 ? 503 : rc;
@@ -57,7 +57,8 @@ static int read_head(weft_request *req, size_t head_size, int field_count, const
     return 0;
 }
 
-weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, int *ret_status, const char **ret_reason)
+weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, const weft_head_cuts *cuts,
+                               int *ret_status, const char **ret_reason)
 {
     weft_request *req = allocate(c->server);
     *ret_status = 503;
@@ -65,7 +66,7 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
     if (!req)
         return NULL;
     req->connection = c;
-    *ret_status = read_head(req, head_size, field_count, ret_reason);
+    *ret_status = read_head(req, head_size, field_count, cuts, ret_reason);
     if (*ret_status == 0)
         return req;
     weft_request_free(req);

@@ -73,9 +73,10 @@ struct weft_request {
     weft_wait *body_wait;
 };
 
-/* Makes a request of the first `head_size` unread bytes of c, which the byte check has passed with `field_count` fields, and
- * consumes them. Returns it, or NULL with *ret_status (and words for it): the head is refused. */
-weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, int *ret_status, const char **ret_reason);
+/* Makes a request of the first `head_size` unread bytes of c, which the byte check has passed with `field_count` fields and
+ * `cuts`, and consumes them. Returns it, or NULL with *ret_status (and words for it): the head is refused. */
+weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, const weft_head_cuts *cuts,
+                               int *ret_status, const char **ret_reason);
 
 /* Finds its route. 0, 404, 405, or 503 when memory is out. */
 int weft_request_route(weft_request *req);

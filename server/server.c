@@ -327,6 +327,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     weft_list_init(&server->connections);
     weft_list_init(&server->writing);
     weft_list_init(&server->adopted);
+    weft_list_init(&server->warm);
     for (int i = 0; i < WEFT_PHASES; i++)
         weft_list_init(&server->phases[i]);
     server->phase_limits[WEFT_PHASE_IDLE] = settings->keep_alive_timeout;

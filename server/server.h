@@ -43,6 +43,8 @@ typedef struct weft_server {
     weft_list of_app; /* in its list of servers */
     weft_loop *loop;
     weft_group requests; /* the tasks that serve connections */
+    weft_list warm;      /* those that wait for a request (connection_serve.c) */
+    int warm_count;
     weft_door doors[WEFT_LISTEN_MAX];
     size_t door_count;
     size_t worker; /* which one it is */

@@ -2,9 +2,10 @@
 /* Copyright (c) the Weft authors */
 /*
  * llhttp judges what says where a message begins and ends: the request line, the fields that frame, and the blank line. It is
- * shown these, one after the other, and is stopped before the body. All other fields are cut here: the byte check has passed
- * them, so each is a line with a colon and without control bytes, and what is left to judge is that its name is a token. llhttp
- * goes over names byte by byte, and a browser sends a dozen fields that mean nothing to it: 2,500 instructions of 8,800.
+ * shown these, one after the other, and is stopped before the body; if nothing frames, line and blank line in one call. All
+ * other fields are cut by ourselves: mostly by the byte check on its way (head_check.h), else here. The check has passed them,
+ * so each is a line with a colon and without control bytes, and what is left to judge is that its name is a token. llhttp goes
+ * over names byte by byte, and a browser sends a dozen fields that mean nothing to it: 2,500 instructions of 8,800.
  *
  * The parts of a line are NUL-terminated once llhttp has seen it: it reads the bytes behind a part.
  *
@@ -19,11 +20,12 @@
 
 #include "lib/base/check.h"
 #include "lib/http/field.h"
-#include "lib/http/head_check.h"
 #include "lib/http/target.h"
 
 typedef struct parse {
     llhttp_t llhttp;
+    char *line, *line_end; /* of the request line, with its CRLF */
+    bool has_line;         /* llhttp has seen it */
     const char *target;
     size_t target_size;
     bool is_complete; /* on_headers_complete has been called; what llhttp knew then: */
@@ -150,8 +152,8 @@ static bool read_line(weft_http_head *head, const parse *p, char *line, const ch
     return true;
 }
 
-/* Is the name, of this size and made of token characters, `lower` in any case? Setting the bit that makes letters small maps
- * no other token character onto a letter or onto '-'. */
+/* Is the text, of this size and without control bytes, `lower` in any case? Setting the bit that makes letters small maps no
+ * other of these bytes onto a letter or onto '-'. */
 static inline __attribute__((always_inline)) bool is_named(const char *name, const char *lower, size_t size)
 {
     if (size >= 8) {
@@ -178,8 +180,17 @@ static inline __attribute__((always_inline)) bool is_named(const char *name, con
 
 #define IS_NAMED(name, lower) is_named(name, lower, sizeof(lower) - 1)
 
-static void read_connection(framing *f, const char *value, size_t size)
+/* False for the two that everybody sends, of which llhttp has nothing to say: what they ask for is decided here. */
+static bool read_connection(framing *f, const char *value, size_t size)
 {
+    if (LIKELY(size == 10 && IS_NAMED(value, "keep-alive"))) {
+        f->keeps = true;
+        return false;
+    }
+    if (size == 5 && IS_NAMED(value, "close")) {
+        f->closes = true;
+        return false;
+    }
     weft_bytes member;
     while (weft_http_list_next(&value, &size, &member)) {
         if (member.size == 5 && weft_http_same_text(member.data, "close", 5))
@@ -189,6 +200,7 @@ static void read_connection(framing *f, const char *value, size_t size)
         else if (member.size == 7 && weft_http_same_text(member.data, "upgrade", 7))
             f->names_upgrade = true;
     }
+    return true;
 }
 
 static void read_expect(weft_http_head *head, framing *f, const char *value, size_t size)
@@ -226,8 +238,7 @@ static inline bool note_field(weft_http_head *head, framing *f, const weft_http_
     case 10:
         if (!IS_NAMED(name, "connection"))
             return false;
-        read_connection(f, value, field->value_size);
-        return true;
+        return read_connection(f, value, field->value_size);
     case 14:
         if (!IS_NAMED(name, "content-length"))
             return false;
@@ -250,39 +261,89 @@ static inline bool is_space(char c)
     return c == ' ' || c == '\t';
 }
 
-/* Cuts the fields from `at` to the blank line, which ends the head; NULL, or why it is refused. */
-static const char *read_fields(weft_http_head *head, parse *p, framing *f, char *at, const char *end)
+static const char read_in_two_ways[] = "a head that is read in two ways";
+
+/* Cuts the `count` fields from `at` to the blank line, which ends the head. NULL, or why it is refused. */
+static const char *cut_fields(weft_http_field *field, int count, const char *data, const char *at, const char *end)
 {
-    static const char read_in_two_ways[] = "a head that is read in two ways";
-    weft_http_field *field = head->fields, *fields_end = field + head->field_count;
-    for (; *at != '\r'; field++) {
-        if (UNLIKELY(field == fields_end))
+    for (; at < end && *at != '\r'; field++) {
+        if (UNLIKELY(count-- == 0))
             return read_in_two_ways;
-        char *name = at, *colon = at + weft_http_token_size(at, (size_t)(end - at));
-        char *value = colon + 1, *cr = memchr(colon, '\r', (size_t)(end - colon));
-        if (UNLIKELY(*colon != ':' || colon == name || !cr))
+        const char *name = at, *colon = at + weft_http_token_size(at, (size_t)(end - at));
+        const char *value = colon + 1, *cr = colon < end ? memchr(colon, '\r', (size_t)(end - colon)) : NULL;
+        if (UNLIKELY(!cr || *colon != ':' || colon == name))
             return "a field's name that is no token";
         while (is_space(*value))
             value++;
-        char *value_end = cr;
+        const char *value_end = cr;
         while (value_end > value && is_space(value_end[-1]))
             value_end--;
-        *field = (weft_http_field){ .name = (uint16_t)(name - head->data),
+        *field = (weft_http_field){ .name = (uint16_t)(name - data),
                                     .name_size = (uint16_t)(colon - name),
-                                    .value = (uint16_t)(value - head->data),
+                                    .value = (uint16_t)(value - data),
                                     .value_size = (uint16_t)(value_end - value) };
         at = cr + 2;
-        if (note_field(head, f, field, name, value) && execute(&p->llhttp, name, at) != HPE_OK)
-            return llhttp_get_error_reason(&p->llhttp);
-        *colon = '\0';
-        *value_end = '\0';
     }
-    if (UNLIKELY(field != fields_end || at + 2 != end))
-        return read_in_two_ways;
-    llhttp_errno_t error = execute(&p->llhttp, at, end);
+    return LIKELY(count == 0 && at + 2 == end) ? NULL : read_in_two_ways;
+}
+
+/* Has llhttp judge the request line, and, if `is_last`, that the head ends behind it: fields that nothing depends on lie
+ * between. 0, or the status to refuse it with. */
+static int take_line(weft_http_head *head, parse *p, bool is_last)
+{
+    char behind[2];
+    llhttp_errno_t error;
+    p->has_line = true;
+    if (is_last) {
+        memcpy(behind, p->line_end, 2);
+        memcpy(p->line_end, "\r\n", 2);
+        error = execute(&p->llhttp, p->line, p->line_end + 2);
+        memcpy(p->line_end, behind, 2);
+        if (LIKELY(p->is_complete && llhttp_get_error_pos(&p->llhttp) == p->line_end + 2))
+            error = HPE_OK;
+    } else {
+        error = execute(&p->llhttp, p->line, p->line_end);
+    }
+    if (UNLIKELY(error != HPE_OK))
+        return refuse_by_line(head, p->line, p->line_end, llhttp_get_error_reason(&p->llhttp));
+    if (UNLIKELY(!read_line(head, p, p->line, p->line_end)))
+        return refuse_by_line(head, p->line, p->line_end, "a malformed request line");
+    return 0;
+}
+
+/* Takes the fields into the head's table, those that frame through llhttp. 0, or the status to refuse the head with. */
+static int read_fields(weft_http_head *head, parse *p, framing *f, const weft_http_field *cut)
+{
+    char *data = head->data;
+    weft_http_field *field = head->fields, *fields_end = field + head->field_count;
+    for (; field < fields_end; field++, cut++) {
+        *field = *cut;
+        char *name = data + field->name, *value = data + field->value;
+        if (note_field(head, f, field, name, value)) {
+            const char *cr = value + field->value_size;
+            while (is_space(*cr))
+                cr++;
+            int status = p->has_line ? 0 : take_line(head, p, false);
+            if (UNLIKELY(status != 0))
+                return status;
+            if (UNLIKELY(execute(&p->llhttp, name, cr + 2) != HPE_OK))
+                return refuse(head, 400, llhttp_get_error_reason(&p->llhttp));
+        }
+        name[field->name_size] = '\0';
+        value[field->value_size] = '\0';
+    }
+    return 0;
+}
+
+/* Shows llhttp the end of the head, and what it has not seen before. */
+static int end_fields(weft_http_head *head, parse *p, const char *end)
+{
+    if (LIKELY(!p->has_line))
+        return take_line(head, p, true);
+    llhttp_errno_t error = execute(&p->llhttp, end - 2, end);
     if (UNLIKELY(!p->is_complete))
-        return error == HPE_OK ? "no whole head" : llhttp_get_error_reason(&p->llhttp);
-    return LIKELY(llhttp_get_error_pos(&p->llhttp) == end) ? NULL : read_in_two_ways;
+        return refuse(head, 400, error == HPE_OK ? "no whole head" : llhttp_get_error_reason(&p->llhttp));
+    return LIKELY(llhttp_get_error_pos(&p->llhttp) == end) ? 0 : refuse(head, 400, read_in_two_ways);
 }
 
 /* RFC 9112 §3.2. */
@@ -373,7 +434,8 @@ static int judge(weft_http_head *head, const framing *f, uint64_t length_by_llht
     return 0;
 }
 
-int weft_http_head_parse(weft_http_head *head, weft_arena *arena, char *data, size_t size, int field_count)
+int weft_http_head_parse_cut(weft_http_head *head, weft_arena *arena, char *data, size_t size, int field_count,
+                             const weft_head_cuts *cuts)
 {
     *head = (weft_http_head){ .data = data, .content_length = -1 };
     if (size > WEFT_HTTP_HEAD_MAX)
@@ -381,23 +443,40 @@ int weft_http_head_parse(weft_http_head *head, weft_arena *arena, char *data, si
     head->fields = weft_arena_alloc(arena, (size_t)field_count * sizeof(*head->fields)); /* not NULL for 0 either */
     if (!head->fields)
         return -ENOMEM;
-    char *line = data[0] == '\r' ? data + 2 : data; /* the CRLF that may come before a request */
-    char *end = data + size, *line_end = memchr(line, '\n', (size_t)(end - line));
-    parse p = { .target = NULL };
-    CHECK(line_end);
-    line_end++;
+    parse p;
+    p.target = NULL;
+    p.has_line = p.is_complete = false;
+    p.content_length = 0;
     llhttp_init(&p.llhttp, HTTP_REQUEST, &settings);
     p.llhttp.data = &p;
-    if (UNLIKELY(execute(&p.llhttp, line, line_end) != HPE_OK))
-        return refuse_by_line(head, line, line_end, llhttp_get_error_reason(&p.llhttp));
-    if (UNLIKELY(!read_line(head, &p, line, line_end)))
-        return refuse_by_line(head, line, line_end, "a malformed request line");
+    p.line = data[0] == '\r' ? data + 2 : data; /* the CRLF that may come before a request */
+    const weft_http_field *cut = cuts->fields;
+    const char *wrong = NULL;
+    if (LIKELY(cuts->fields_at > 0 && cuts->count == (unsigned)field_count)) {
+        p.line_end = data + cuts->fields_at;
+    } else {
+        p.line_end = memchr(p.line, '\n', (size_t)(data + size - p.line));
+        CHECK(p.line_end);
+        p.line_end++;
+        wrong = cut_fields(head->fields, field_count, data, p.line_end, data + size);
+        cut = head->fields;
+    }
+    if (UNLIKELY(wrong != NULL)) {
+        int status = take_line(head, &p, false);
+        return status ? status : refuse(head, 400, wrong);
+    }
     head->field_count = (uint16_t)field_count;
     framing f = { 0 };
-    const char *reason = read_fields(head, &p, &f, line_end, end);
-    if (UNLIKELY(reason != NULL))
-        return refuse(head, 400, reason);
-    return judge(head, &f, p.content_length);
+    int status = read_fields(head, &p, &f, cut);
+    if (LIKELY(status == 0))
+        status = end_fields(head, &p, data + size);
+    return status ? status : judge(head, &f, p.content_length);
+}
+
+int weft_http_head_parse(weft_http_head *head, weft_arena *arena, char *data, size_t size, int field_count)
+{
+    static const weft_head_cuts none;
+    return weft_http_head_parse_cut(head, arena, data, size, field_count, &none);
 }
 
 const char *weft_http_head_find(const weft_http_head *head, const char *name)

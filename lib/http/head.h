@@ -16,6 +16,7 @@
 #define WEFT_LIB_HTTP_HEAD_H
 
 #include "lib/base/arena.h"
+#include "lib/http/head_check.h"
 
 /* The methods that are served. */
 enum weft_http_method {
@@ -28,20 +29,14 @@ enum weft_http_method {
     WEFT_HTTP_OPTIONS,
 };
 
-/* Where a field lies, from weft_http_head.data on. Both texts end in NUL, and the value has no white space around it. */
-typedef struct weft_http_field {
-    uint16_t name, name_size;
-    uint16_t value, value_size;
-} weft_http_field;
-
 typedef struct weft_http_head {
-    char *data; /* the head; everything below points into it, or is in the same arena */
-    weft_http_field *fields;
-    const char *method;     /* "GET" */
-    char *target;           /* as it came */
-    const char *host;       /* the value of Host; NULL if there is none (only on 1.0) */
-    int64_t content_length; /* -1 if there is none */
-    const char *reason;     /* of a head that is refused: a few words for the log; else NULL */
+    char *data;              /* the head; everything below points into it, or is in the same arena */
+    weft_http_field *fields; /* from `data` on; each name and value ends in NUL */
+    const char *method;      /* "GET" */
+    char *target;            /* as it came */
+    const char *host;        /* the value of Host; NULL if there is none (only on 1.0) */
+    int64_t content_length;  /* -1 if there is none */
+    const char *reason;      /* of a head that is refused: a few words for the log; else NULL */
     uint16_t target_size;
     uint16_t field_count;
     uint8_t method_id;     /* enum weft_http_method */
@@ -59,6 +54,10 @@ typedef struct weft_http_head {
  * Returns 0; the status to refuse it with (400, 431 if it is larger than WEFT_HTTP_HEAD_MAX, 501, 505) with head->reason set
  * and nothing else to be read but head->method (NULL, or a token); or -ENOMEM. */
 int weft_http_head_parse(weft_http_head *head, weft_arena *arena, char *data, size_t size, int field_count);
+
+/* The same with what the check has seen of this head, if it has seen all: an answer as from weft_http_head_parse, sooner. */
+int weft_http_head_parse_cut(weft_http_head *head, weft_arena *arena, char *data, size_t size, int field_count,
+                             const weft_head_cuts *cuts);
 
 /* The value of the first field of this name, in any case; NULL if there is none. */
 const char *weft_http_head_find(const weft_http_head *head, const char *name);

@@ -39,6 +39,22 @@ typedef struct weft_http_limits {
 /* Which limit was passed, of a head that was refused with 414 or 431. */
 enum weft_head_excess { WEFT_HEAD_IN_LIMITS, WEFT_HEAD_LONG_LINE, WEFT_HEAD_LONG_FIELD, WEFT_HEAD_LONG, WEFT_HEAD_MANY_FIELDS };
 
+/* Where a field lies, in bytes from the first one of its head on. The value has no white space around it. */
+typedef struct weft_http_field {
+    uint16_t name, name_size;
+    uint16_t value, value_size;
+} weft_http_field;
+
+enum { WEFT_HEAD_CUTS = 100 };
+
+/* What a check that finds the end of a head has seen on its way: a parser need not look for it again. Where all came in one
+ * piece and is as usual, that is everything; else it is less, and the parser cuts the head itself. */
+typedef struct weft_head_cuts {
+    uint32_t fields_at; /* where the line behind the request line begins; 0: not seen */
+    uint32_t count;     /* fields that were seen: all, if it is the check's field_count */
+    weft_http_field fields[WEFT_HEAD_CUTS];
+} weft_head_cuts;
+
 typedef struct weft_head_check {
     uint32_t at;          /* bytes before this have been looked at */
     uint32_t line;        /* where the present line begins */
@@ -56,6 +72,10 @@ void weft_head_check_init_trailers(weft_head_check *check);
  * when more is needed; or the negative status, -400, -414 or -431, after which the check must not go on. `limits` must be
  * the same each time. At most limits->head bytes are needed to know; what lies behind the head is not looked at. */
 int64_t weft_head_check_run(weft_head_check *check, const char *data, size_t size, const weft_http_limits *limits);
+
+/* The same, and tells what this very call has seen. A name that it tells of is a token. */
+int64_t weft_head_check_run_cutting(weft_head_check *check, const char *data, size_t size, const weft_http_limits *limits,
+                                    weft_head_cuts *ret_cuts);
 
 /* The same, a byte at a time: for machines without vectors, and for a test that the two agree. */
 int64_t weft_head_check_run_scalar(weft_head_check *check, const char *data, size_t size, const weft_http_limits *limits);

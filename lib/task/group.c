@@ -266,8 +266,10 @@ void weft_group_finish(weft_group *g)
     if (own->promised || !weft_list_is_empty(&own->placers))
         weft_misuse_die("a group ends while a task that is not of it waits for a place in it");
     settle_result(g);
-    give_back(&own->ended);
-    give_back(&own->unawaited);
+    if (UNLIKELY(!weft_list_is_empty(&own->ended)))
+        give_back(&own->ended);
+    if (UNLIKELY(!weft_list_is_empty(&own->unawaited)))
+        give_back(&own->unawaited);
     if (t && !weft_trail_begins_as(t->trail, own->trail)) /* it may have come by an await, and gone further since */
         weft_trail_adopt(t, own->trail);
     else

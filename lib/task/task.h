@@ -174,6 +174,14 @@ static inline int weft_wait_begin(const char *what)
     return weft_wait_check(what);
 }
 
+/* Is the running task as it was when it began: nothing open, nothing held, nothing to be done at its end, and no reason? Then
+ * its function may do for somebody else what it did. */
+static inline bool weft_task_is_as_new(const weft_task *t)
+{
+    return !t->reason && !t->own_reason && !t->innermost && !t->deferred && !t->nested && weft_list_is_empty(&t->held) &&
+           weft_list_is_empty(&t->awaiters) && !weft_stack_is_overrun(t->coro.stack);
+}
+
 void weft_task_set_state(weft_task *t, enum weft_task_state state);
 
 /* ---- scopes (scope.c) ---- */

@@ -148,7 +148,7 @@ int weft_wait_park(weft_wait *wait)
     return wait->result;
 }
 
-void weft_wait_settle(weft_wait *wait, int result)
+static weft_task *settle(weft_wait *wait, int result)
 {
     weft_task *t = wait->task;
     if (UNLIKELY(!t || t->wait != wait))
@@ -157,13 +157,33 @@ void weft_wait_settle(weft_wait *wait, int result)
     wait->result = result;
     if (wait->withdraw)
         wait->withdraw(wait);
-    weft_task_make_ready(t);
+    return t;
+}
+
+/* Test mode: the wait that is now settled may be the one to be cancelled when it is woken. */
+static inline void cancel_woken(weft_task *t, const weft_wait *wait)
+{
     struct weft_test_mode *test = t->loop->test;
-    if (UNLIKELY(test) && test->chosen == wait) {
-        test->chosen = NULL;
-        test->struck = true;
-        weft_task_cancel(t);
-    }
+    if (LIKELY(!test) || test->chosen != wait)
+        return;
+    test->chosen = NULL;
+    test->struck = true;
+    weft_task_cancel(t);
+}
+
+void weft_wait_settle(weft_wait *wait, int result)
+{
+    weft_task *t = settle(wait, result);
+    weft_task_make_ready(t);
+    cancel_woken(t, wait);
+}
+
+void weft_wait_settle_and_enter(weft_wait *wait, int result)
+{
+    weft_task *t = settle(wait, result);
+    weft_task_set_state(t, WEFT_TASK_READY);
+    cancel_woken(t, wait);
+    weft_task_enter(t);
 }
 
 /* ---- sleeping ---- */

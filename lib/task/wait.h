@@ -59,6 +59,9 @@ int weft_wait_park(weft_wait *wait);
 /* Wakes the parked task with a result. Settling what is not parked is a mistake of ours and ends the program. */
 void weft_wait_settle(weft_wait *wait, int result);
 
+/* The same, and runs the task at once: on the loop's stack, while no other runs. */
+void weft_wait_settle_and_enter(weft_wait *wait, int result);
+
 /* May the calling thread wait now: is it in a task, on that task's own stack? Reports misuse if not, and returns false. */
 bool weft_wait_is_allowed(const char *what);
 

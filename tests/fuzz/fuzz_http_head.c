@@ -21,21 +21,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static unsigned accepted; /* heads: the short test sees whether its input was any good */
+static unsigned accepted, cut; /* heads, and those cut by the check: the short test sees whether its input was any good */
 
 static const weft_http_limits limits = { .request_line = 200, .field = 300, .head = 1000, .field_count = 20 };
 
 /* Whole and byte by byte, with vectors and without: one verdict. */
-static int64_t check_all_ways(const char *text, size_t size, int *ret_field_count)
+static int64_t check_all_ways(const char *text, size_t size, int *ret_field_count, weft_head_cuts *ret_cuts)
 {
-    weft_head_check whole, cut;
+    weft_head_check whole, pieces;
     weft_head_check_init(&whole);
-    int64_t rc = weft_head_check_run(&whole, text, size, &limits);
+    int64_t rc = weft_head_check_run_cutting(&whole, text, size, &limits, ret_cuts);
     *ret_field_count = whole.field_count;
-    weft_head_check_init(&cut);
+    weft_head_check_init(&pieces);
     int64_t again = 0;
     for (size_t at = 0; again == 0 && at <= size; at++)
-        again = weft_head_check_run_scalar(&cut, text, at, &limits);
+        again = weft_head_check_run_scalar(&pieces, text, at, &limits);
     CHECK(again == rc);
     CHECK(rc <= (int64_t)size);
     return rc;
@@ -66,10 +66,29 @@ static void check_target(weft_http_head *head)
         CHECK(weft_http_is_host(target.host, strlen(target.host)));
 }
 
+/* The parser's own cuts give what the check's gave, byte for byte. */
+static void check_own_cuts(const weft_http_head *head, weft_arena *arena, const uint8_t *data, size_t size, int field_count,
+                           int status)
+{
+    weft_http_head again;
+    char *copy = malloc(size);
+    CHECK(copy);
+    memcpy(copy, data, size);
+    CHECK(weft_http_head_parse(&again, arena, copy, size, field_count) == status);
+    CHECK(status == 0 || strcmp(again.reason, head->reason) == 0);
+    CHECK(status != 0 || (memcmp(copy, head->data, size) == 0 && again.field_count == head->field_count &&
+                          memcmp(again.fields, head->fields, head->field_count * sizeof(*head->fields)) == 0 &&
+                          again.content_length == head->content_length && again.is_chunked == head->is_chunked &&
+                          again.keep_alive == head->keep_alive && again.wants_upgrade == head->wants_upgrade &&
+                          again.expects_continue == head->expects_continue));
+    free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int field_count;
-    int64_t head_size = check_all_ways((const char *)data, size, &field_count);
+    weft_head_cuts cuts;
+    int64_t head_size = check_all_ways((const char *)data, size, &field_count, &cuts);
     if (head_size <= 0)
         return 0;
     weft_arena_pool pool;
@@ -80,7 +99,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(copy);
     memcpy(copy, data, (size_t)head_size);
     weft_http_head head;
-    int status = weft_http_head_parse(&head, &arena, copy, (size_t)head_size, field_count);
+    int status = weft_http_head_parse_cut(&head, &arena, copy, (size_t)head_size, field_count, &cuts);
+    cut += status == 0 && cuts.fields_at > 0 && cuts.count == (unsigned)field_count;
+    check_own_cuts(&head, &arena, data, (size_t)head_size, field_count, status);
     CHECK(status == 0 || ((status == 400 || status == 501 || status == 505) && head.reason));
     if (status == 0) {
         accepted++;
@@ -142,8 +163,13 @@ int main(void)
         }
         LLVMFuzzerTestOneInput((const uint8_t *)text, size);
     }
+#if defined(__SSE2__) || defined(__aarch64__)
+    bool is_good = accepted > 10000 && cut > accepted / 2;
+#else
     bool is_good = accepted > 10000;
-    printf("1..1\n%s 1 - 100,000 heads, of which %u are accepted\n", is_good ? "ok" : "not ok", accepted);
+#endif
+    printf("1..1\n%s 1 - 100,000 heads, of which %u are accepted, %u cut by the check\n", is_good ? "ok" : "not ok", accepted,
+           cut);
     return is_good ? 0 : 1;
 }
 #endif

@@ -221,10 +221,25 @@ static void hosts(void **state)
         if (weft_http_is_host(bad[i], strlen(bad[i])))
             fail_msg("accepted: %s", bad[i]);
     for (int c = 0; c < 256; c++) { /* each byte inside of a name: the 77 of RFC 3986, less ':' here and '%' */
-        char text[3] = { 'a', (char)c, 'b' };
         bool is_good = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z' && c < 0x80) ||
                        (c != 0 && c < 0x80 && strchr("-._~!$&'()*+,;=", c));
-        assert_int_equal(weft_http_is_host(text, 3), is_good);
+        for (size_t size = 3; size <= 20; size++) {
+            for (size_t place = 0; place < size - 1; place++) {
+                char text[20];
+                memset(text, 'z', sizeof(text));
+                text[place] = (char)c;
+                assert_int_equal(weft_http_is_host(text, size), is_good);
+            }
+        }
+    }
+    for (size_t size = 3; size <= 20; size++) { /* a port behind a name of every size */
+        char text[20];
+        memset(text, 'z', sizeof(text));
+        text[size - 2] = ':';
+        text[size - 1] = '8';
+        assert_true(weft_http_is_host(text, size));
+        text[size - 1] = 'x';
+        assert_false(weft_http_is_host(text, size));
     }
     assert_true(weft_http_is_host("a:80x", 4)); /* not a byte more than it was told */
     assert_true(weft_http_is_host("[::1]:", 5));
