@@ -28,7 +28,7 @@ class Server:
         clean = {name: value for name, value in os.environ.items() if not name.startswith('WEFT_')}
         if 'TEST_WORKERS' in os.environ:  # the whole suite with so many
             clean['WEFT_WORKERS'] = os.environ['TEST_WORKERS']
-        if BY_TLS:
+        if BY_TLS and not any(word.startswith('--tls-') for word in arguments):
             _, clean['WEFT_TLS_CERT'], clean['WEFT_TLS_KEY'] = map(str, by_tls.site())
         self.log = ''
         self.process = subprocess.Popen([path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

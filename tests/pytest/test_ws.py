@@ -20,9 +20,10 @@ import time
 import aiohttp
 import pytest
 
+from certificates import Authority
 from conftest import SLOW, URL
 from crowd import raise_file_limit
-from tls_tools import Authority, client_context
+from tls_tools import client_context
 
 TLS = 'TEST_TLS' in os.environ
 DEFLATES = os.environ.get('WEFT_DEFLATES', '1') == '1'
@@ -162,7 +163,7 @@ def test_chromium(demo, tmp_path):
     browser = webdriver.Chrome(service=Service(shutil.which('chromedriver')), options=options)
     try:
         browser.set_script_timeout(30 * SLOW)
-        browser.get(demo.url.replace('http', 'https') if TLS else demo.url)  # whose pages may connect, by their Origin
+        browser.get(demo.url)  # whose pages may connect, by their Origin
         ended = browser.execute_async_script(IN_A_PAGE, demo.ws_url + '/ws/echo')
         assert ended.startswith('true 4000 permessage-deflate' if DEFLATES else 'true 4000')
     finally:
