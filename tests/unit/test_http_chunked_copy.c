@@ -16,8 +16,11 @@ static int feed(weft_chunked *chunked, const char *text, size_t size, char *payl
         size_t consumed;
         weft_bytes run;
         rc = weft_chunked_next(chunked, text, size, &consumed, &run);
-        if (rc == WEFT_CHUNKED_PAYLOAD)
-            strncat(payload, run.data, run.size);
+        if (rc == WEFT_CHUNKED_PAYLOAD) {
+            size_t had = strlen(payload);
+            memcpy(payload + had, run.data, run.size);
+            payload[had + run.size] = '\0';
+        }
         text += consumed;
         size -= consumed;
     }
