@@ -313,21 +313,6 @@ static void finish_and_take_next(void *arg)
     next->req = next_request(next->c);
 }
 
-static void run(struct next *next)
-{
-    weft_request_run(next->req);
-    weft_on_loop_stack(finish_and_take_next, next);
-}
-
-/* The request of a socket, which may stay for hours, lies here: 700 bytes of a page that its task needs anyway. */
-static __attribute__((noinline)) void run_here(struct next *next)
-{
-    weft_request here;
-    weft_request_move(next->req, &here);
-    next->req = &here;
-    run(next);
-}
-
 static size_t stack_class(size_t size)
 {
     return size ? size : WEFT_STACK_DEFAULT;
@@ -350,10 +335,12 @@ static int serve(void *arg)
     while (next.req && stack_class(next.req->route->stack_size) == size) {
         name_task(c->task, next.req->route);
         weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
-        if (UNLIKELY(next.req->head.wants_upgrade))
-            run_here(&next);
-        else
-            run(&next);
+        if (UNLIKELY(next.req->head.wants_upgrade)) {
+            weft_request_run_here(next.req, finish_and_take_next, &next);
+        } else {
+            weft_request_run(next.req);
+            weft_on_loop_stack(finish_and_take_next, &next);
+        }
     }
     c->task = NULL;
     if (next.req)

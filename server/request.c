@@ -84,15 +84,6 @@ void weft_request_free(weft_request *req)
         weft_slab_give(&server->request_slab, req);
 }
 
-void weft_request_move(weft_request *req, weft_request *place)
-{
-    CHECK(!req->is_open && !req->fields.end && !req->trailers.end); /* nothing points into it */
-    *place = *req;
-    place->is_moved = true;
-    place->connection->request = place;
-    weft_slab_give(&place->connection->server->request_slab, req);
-}
-
 /* NUL-terminates the matched parts, in copies: the path itself stays whole. */
 static int copy_params(weft_request *req)
 {
@@ -280,6 +271,18 @@ void weft_request_run(weft_request *req)
     req->is_open = false;
     if (t->deferred)
         weft_task_run_deferred(t);
+}
+
+/* Not inlined: the stacks of the others' tasks would have its room too. */
+__attribute__((noinline)) void weft_request_run_here(weft_request *req, void (*end)(void *arg), void *arg)
+{
+    CHECK(!req->is_open && !req->fields.end && !req->trailers.end); /* nothing points into it */
+    weft_request here = *req;
+    here.is_moved = true;
+    here.connection->request = &here;
+    weft_slab_give(&here.connection->server->request_slab, req);
+    weft_request_run(&here);
+    weft_on_loop_stack(end, arg);
 }
 
 void weft_request_on_gone(weft_request *req)

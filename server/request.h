@@ -80,12 +80,12 @@ weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_c
 /* Finds its route. 0, 404, 405, or 503 when memory is out. */
 int weft_request_route(weft_request *req);
 
-/* Has it go on at `place`, on the stack of the task that is to run it, and gives back where it was: for one that may stay long,
- * on a page that is resident anyway. Before it is run. */
-void weft_request_move(weft_request *req, weft_request *place);
-
 /* In a task: runs the handler, seals the reply, ends its tasks, runs the deferred calls. */
 void weft_request_run(weft_request *req);
+
+/* The same for one that may stay for hours, as a socket does: it lies on the task's stack meanwhile, 700 bytes of a page that
+ * is resident anyway, and its slot is given back. Then calls end(arg) on the loop's stack, which must free it. */
+void weft_request_run_here(weft_request *req, void (*end)(void *arg), void *arg);
 
 /* It has been upgraded: gives back its head, and its arena, unless the handler has got memory of it. What it was asked for by
  * path, query and parameters stays where it is. */
