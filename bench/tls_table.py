@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 # Copyright (c) the Weft authors
-"""The TLS table: Weft's demo over TLS, with one worker and with two, beside nginx, Go and Node where they are installed.
+"""The TLS table: Weft's demo over TLS, with one worker and with two, beside nginx, h2o, Go and Node where they are installed.
 
-What is given is the server's processor time (user and system): for a request on 64 kept connections (wrk), for a connection
-with a full handshake and one request (wrk, "Connection: close"), and for one that is resumed (openssl s_time); and the memory
-of an idle connection. All have the same certificate (P-256). The servers take turns in each round, and the figures are medians.
-Two workers run on both cores, with the client beside them; all others on core 0, with the client on core 1. At the end: how
-evenly two workers share 2,000 connections.
+What is given is how much a second of the server's processor time (user and system) is good for: requests on 64 kept
+connections (wrk), connections with a full handshake and one request, and connections that go on with a ticket of the one
+before (tls_load, 64 at a time; it counts which were resumed: where that is less than 9 of 10, it is said). Then the memory of
+an idle connection. All have the same certificate (P-256), TLS 1.3 and X25519. The servers take turns in each round, and the
+figures are medians. Two workers run on both cores, with the client beside them; all others on core 0, with the client on core
+1. At the end: how evenly two workers share 2,000 connections.
 """
 import argparse
 import os
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import time
 
-from http_table import NGINX_CONFIG, Server, TICKS, free_port, pinned
+from http_table import H2O_CONFIG, NGINX_CONFIG, Server, TICKS, free_port, pinned
 
 HERE = pathlib.Path(__file__).resolve().parent
 IDLE_WARM, IDLE_COUNT = 100, 1500
@@ -63,25 +64,27 @@ class TlsServer(Server):
                     raise
                 time.sleep(0.05)
 
-    def spent(self, run):
-        """Microseconds of processor time for each of what `run` says it has done."""
+    def rate(self, run):
+        """Of what `run` says it has done, so much in a second of processor time; and what else it says."""
         before = sum(self.cpu())
-        count = run()
-        return 1e6 * (sum(self.cpu()) - before) / count if count else float("nan")
+        count, *more = run()
+        return count / (sum(self.cpu()) - before), *more
 
 
-def wrk(server, seconds, *headers):
-    command = ["wrk", "-t1", "-c64", "-d%ds" % seconds, *headers, "https://127.0.0.1:%d/plaintext" % server.port]
+def wrk(server, seconds):
+    command = ["wrk", "-t1", "-c64", "-d%ds" % seconds, "https://127.0.0.1:%d/plaintext" % server.port]
     out = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=pinned(1)).stdout
     return int(re.search(r"(\d+) requests in", out).group(1))
 
 
-def resumed(server, seconds):
-    command = ["openssl", "s_time", "-connect", "127.0.0.1:%d" % server.port, "-reuse", "-time", str(seconds), "-tls1_3",
-               "-www", "/plaintext"]
-    out = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pinned(1)).stdout
-    found = re.search(r"(\d+) connections in \d+ real", out)
-    return int(found.group(1)) if found else 0
+def shake_hands(load, server, seconds, kind):
+    """Connections made, and the part of them that was resumed."""
+    command = [load, str(server.port), str(seconds), "64", kind]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=pinned(1)).stdout
+    made, resumed, failed = map(int, re.match(r"(\d+) connections, (\d+) resumed, (\d+) failed", out).groups())
+    if made == 0 or failed > made / 100:
+        raise RuntimeError("%s: %s" % (server.name, out))
+    return made, resumed / made
 
 
 def idle(server):
@@ -122,6 +125,16 @@ def servers(demo, directory, peers):
             pathlib.Path(directory, "nginx.conf").write_text(config)
             return ["nginx", "-p", directory, "-c", directory + "/nginx.conf"]
         yield one("nginx", nginx)
+    if shutil.which("h2o"):
+        def h2o(port):
+            config = H2O_CONFIG.format(dir=directory, port=port).replace(
+                "  port: %d\n" % port, "  port: %d\n  ssl:\n    certificate-file: %s\n    key-file: %s\n    neverbleed: OFF\n"
+                % (port, cert, key))
+            pathlib.Path(directory, "h2o.conf").write_text(config)
+            pathlib.Path(directory, "plaintext.txt").write_text("Hello, World!")
+            pathlib.Path(directory, "bytes").mkdir()
+            return ["h2o", "-c", directory + "/h2o.conf"]
+        yield one("h2o", h2o)
     if shutil.which("go"):
         program = directory + "/go_http"
         subprocess.run(["go", "build", "-o", program, str(HERE / "peers" / "go_http.go")], check=True, capture_output=True)
@@ -149,6 +162,7 @@ def balance(server):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--demo", required=True)
+    parser.add_argument("--load", required=True, help="the program tls_load")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--no-peers", action="store_true")
@@ -160,18 +174,21 @@ def main():
         for server in servers(options.demo, directory, not options.no_peers):
             running.append(server)
             server.wait()
-            table[server.name] = ([], [], [])
+            table[server.name] = ([], [], [], [])
         for _ in range(options.rounds):
             for server in running:
-                columns = table[server.name]
-                columns[0].append(server.spent(lambda: wrk(server, options.seconds)))
-                columns[1].append(server.spent(lambda: wrk(server, options.seconds, "-H", "Connection: close")))
-                columns[2].append(server.spent(lambda: resumed(server, options.seconds)))
-        print("TLS 1.3: microseconds of the server's processor time, and memory\n")
-        print("| | request, kept | connection, full | connection, resumed | idle |\n|---|--:|--:|--:|--:|")
+                requests, full, resumed, parts = table[server.name]
+                requests += server.rate(lambda: (wrk(server, options.seconds),))
+                full.append(server.rate(lambda: shake_hands(options.load, server, options.seconds, "full"))[0])
+                rate, part = server.rate(lambda: shake_hands(options.load, server, options.seconds, "resumed"))
+                resumed.append(rate)
+                parts.append(part)
+        print("TLS 1.3: what a second of the server's processor time is good for, and memory\n")
+        print("| | requests, kept | connections, full | connections, resumed | idle |\n|---|--:|--:|--:|--:|")
         for server in running:
-            figures = [statistics.median(column) for column in table[server.name]]
-            print("| %s | %.1f | %.0f | %.0f | %.1f KiB |" % (server.name, *figures, idle(server) / 1024))
+            *figures, part = [statistics.median(column) for column in table[server.name]]
+            mark = "" if part >= 0.9 else " (%.0f %% of them)" % (100 * part)
+            print("| %s | %.0f | %.0f | %.0f%s | %.1f KiB |" % (server.name, *figures, mark, idle(server) / 1024))
         part, seconds = balance(running[1])
         print("\nof 2,000 connections to two workers the busier one did %.0f %% (of %.2f s)" % (100 * part, seconds))
     finally:

@@ -25,13 +25,15 @@ packages_of() {
         printf '%s\n' libbz2-dev liblzma-dev golang-github-gorilla-websocket-dev
         printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
             valgrind libc6-dbg clang llvm clang-format gdb chromium chromium-driver python3-selenium \
-            nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client
+            nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client sslscan
         clang_runtime
         other_processors
         ;;
     bench)
         printf '%s\n' wrk golang-go golang-github-gorilla-websocket-dev valgrind python3 python3-aiohttp nginx-light nodejs \
             node-ws libwebsockets-dev
+        # Not every Debian has h2o: it is measured where it can be had.
+        ! apt-cache show h2o >/dev/null 2>&1 || echo h2o
         ;;
     *)
         echo "no package group is named $1 (build, test, bench)" >&2

@@ -75,6 +75,7 @@ void weft_connection_close(weft_connection *c, bool resets)
 /* All is said: sends it, ends our direction, and waits for the peer's end. */
 static void linger(weft_connection *c)
 {
+    c->transport.is_last = true;
     weft_output_flush(c->server);
     if (c->is_broken || c->state == WEFT_CONNECTION_CLOSING) {
         weft_connection_close(c, false);
@@ -83,9 +84,11 @@ static void linger(weft_connection *c)
     set_state(c, WEFT_CONNECTION_LINGER);
     weft_input_free(&c->input);
     c->discard = 0;
+    int rc = weft_transport_shutdown(&c->transport);
     bool is_sent = c->transport.queued == 0;
+    weft_output_watch(c);
     weft_server_set_phase(c->server, c, is_sent ? WEFT_PHASE_LINGER : WEFT_PHASE_NONE);
-    if (weft_transport_shutdown(&c->transport) < 0 || (c->has_ended && is_sent))
+    if (rc < 0 || (c->has_ended && is_sent))
         weft_connection_close(c, false);
     else if (!c->has_ended && weft_transport_read_start(&c->transport) < 0)
         weft_connection_close(c, true);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "lib/base/memory.h"
 #include "lib/net/tls_openssl.h"
@@ -61,7 +62,8 @@ static int explain(weft_tls_words *words, const char *path, const char *what)
         return say(words, -EINVAL, "%s: its key is too weak: RSA needs 2048 bits, an elliptic curve 224", path);
     if (is_error(ERR_LIB_SSL, SSL_R_CA_MD_TOO_WEAK))
         return say(words, -EINVAL, "%s: it is signed with a digest that is too weak: SHA-256 is the least", path);
-    if (is_error(ERR_LIB_PEM, PEM_R_NO_START_LINE) || is_error(ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED))
+    if (is_error(ERR_LIB_PEM, PEM_R_NO_START_LINE) || is_error(ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED) ||
+        is_error(ERR_LIB_X509, X509_R_NO_CERTIFICATE_OR_CRL_FOUND))
         return say(words, -EINVAL, "%s: there is no %s in it (PEM is wanted)", path, what);
     return say(words, -EINVAL, "%s: this %s cannot be used: %s", path, what, reason ? reason : "unknown error");
 }
@@ -94,6 +96,14 @@ static int load_key(SSL_CTX *ctx, const weft_tls_certificate *files, weft_tls_wo
     return 0;
 }
 
+/* A key is for its owner, and perhaps a group: who lets others read it is told, as they may not know. */
+static void look_for_readers(const char *path)
+{
+    struct stat file;
+    if (stat(path, &file) == 0 && file.st_mode & S_IROTH)
+        weft_log(WEFT_LOG_WARNING, "TLS: %s: every user of this machine may read this key (chmod o-r)", path);
+}
+
 int weft_tls_load(SSL_CTX *ctx, const weft_tls_certificate *files, weft_tls_words *ret_words)
 {
     weft_tls_clear_errors();
@@ -104,7 +114,10 @@ int weft_tls_load(SSL_CTX *ctx, const weft_tls_certificate *files, weft_tls_word
         return rc;
     if (SSL_CTX_use_certificate_chain_file(ctx, files->cert_file) != 1)
         return explain(ret_words, files->cert_file, "certificate");
-    return load_key(ctx, files, ret_words);
+    rc = load_key(ctx, files, ret_words);
+    if (rc == 0)
+        look_for_readers(files->key_file);
+    return rc;
 }
 
 /* ---- OCSP ---- */
@@ -112,6 +125,8 @@ int weft_tls_load(SSL_CTX *ctx, const weft_tls_certificate *files, weft_tls_word
 static int show_ocsp(SSL *ssl, void *context)
 {
     const struct weft_tls_shown *shown = context;
+    if (shown->ocsp_until && time(NULL) >= shown->ocsp_until)
+        return SSL_TLSEXT_ERR_NOACK; /* some clients refuse an old one, and all go on without */
     unsigned char *copy = OPENSSL_memdup(shown->ocsp, shown->ocsp_size);
     if (!copy)
         return SSL_TLSEXT_ERR_NOACK;
@@ -129,13 +144,52 @@ static size_t read_file(const char *path, unsigned char *buf)
     return size;
 }
 
-static bool is_ocsp(const unsigned char *data, size_t size)
+/* NULL if it is none, or not a successful one. */
+static OCSP_BASICRESP *parse_ocsp(const unsigned char *data, size_t size)
 {
     const unsigned char *at = data;
     OCSP_RESPONSE *response = size <= OCSP_SIZE_MAX ? d2i_OCSP_RESPONSE(NULL, &at, (long)size) : NULL;
     bool is_good = response && at == data + size && OCSP_response_status(response) == OCSP_RESPONSE_STATUS_SUCCESSFUL;
+    OCSP_BASICRESP *basic = is_good ? OCSP_response_get1_basic(response) : NULL;
     OCSP_RESPONSE_free(response);
-    return is_good;
+    return basic;
+}
+
+/* What it says of the certificate with this serial number; NULL: nothing. */
+static OCSP_SINGLERESP *find_status(OCSP_BASICRESP *basic, const ASN1_INTEGER *serial)
+{
+    for (int i = 0; i < OCSP_resp_count(basic); i++) {
+        OCSP_SINGLERESP *single = OCSP_resp_get0(basic, i);
+        ASN1_INTEGER *its;
+        OCSP_id_get0_info(NULL, NULL, NULL, &its, (OCSP_CERTID *)(uintptr_t)OCSP_SINGLERESP_get0_id(single));
+        if (ASN1_INTEGER_cmp(its, serial) == 0)
+            return single;
+    }
+    return NULL;
+}
+
+static time_t good_until(OCSP_SINGLERESP *single)
+{
+    ASN1_GENERALIZEDTIME *next = NULL;
+    struct tm utc;
+    OCSP_single_get0_status(single, NULL, NULL, NULL, &next);
+    return next && ASN1_TIME_to_tm(next, &utc) == 1 ? timegm(&utc) : 0;
+}
+
+static int check_ocsp(struct weft_tls_shown *shown, const char *path, weft_tls_words *words)
+{
+    OCSP_BASICRESP *basic = parse_ocsp(shown->ocsp, shown->ocsp_size);
+    if (!basic)
+        return say(words, -EINVAL, "%s: this is no successful OCSP response (DER is wanted)", path);
+    OCSP_SINGLERESP *single = find_status(basic, X509_get0_serialNumber(SSL_CTX_get0_certificate(shown->ctx)));
+    if (single)
+        shown->ocsp_until = good_until(single);
+    OCSP_BASICRESP_free(basic);
+    if (!single)
+        return say(words, -EINVAL, "%s: this OCSP response is for another certificate", path);
+    if (shown->ocsp_until && time(NULL) >= shown->ocsp_until)
+        weft_log(WEFT_LOG_WARNING, "TLS: %s: this OCSP response is out of date, and is not sent", path);
+    return 0;
 }
 
 int weft_tls_load_ocsp(struct weft_tls_shown *shown, const char *path, weft_tls_words *ret_words)
@@ -143,17 +197,15 @@ int weft_tls_load_ocsp(struct weft_tls_shown *shown, const char *path, weft_tls_
     int rc = look_at(path, ret_words);
     if (rc < 0)
         return rc;
-    unsigned char *data = weft_mem_alloc(OCSP_SIZE_MAX + 1);
-    if (!data)
+    shown->ocsp = weft_mem_alloc(OCSP_SIZE_MAX + 1); /* freed with the setup, also after an error */
+    if (!shown->ocsp)
         return say(ret_words, -ENOMEM, "%s: out of memory", path);
-    size_t size = read_file(path, data);
-    if (!is_ocsp(data, size)) {
-        weft_mem_free(data);
-        return say(ret_words, -EINVAL, "%s: this is no successful OCSP response (DER is wanted)", path);
-    }
-    unsigned char *trimmed = weft_mem_realloc(data, size);
-    shown->ocsp = trimmed ? trimmed : data;
-    shown->ocsp_size = size;
+    shown->ocsp_size = read_file(path, shown->ocsp);
+    rc = check_ocsp(shown, path, ret_words);
+    if (rc < 0)
+        return rc;
+    unsigned char *trimmed = weft_mem_realloc(shown->ocsp, shown->ocsp_size);
+    shown->ocsp = trimmed ? trimmed : shown->ocsp;
     SSL_CTX_set_tlsext_status_cb(shown->ctx, show_ocsp);
     SSL_CTX_set_tlsext_status_arg(shown->ctx, shown);
     return 0;

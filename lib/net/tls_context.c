@@ -248,11 +248,17 @@ static bool stamp_files(weft_tls_context *context)
         if (path && stat(path, &file) == 0)
             stamp = (struct weft_tls_stamp){ .inode = file.st_ino,
                                              .size = (uint64_t)file.st_size,
-                                             .changed = file.st_mtim.tv_sec * WEFT_SECOND + file.st_mtim.tv_nsec };
+                                             .changed = file.st_ctim.tv_sec * WEFT_SECOND + file.st_ctim.tv_nsec };
         has_changed = has_changed || memcmp(&stamp, &context->stamps[i], sizeof stamp) != 0;
         context->stamps[i] = stamp;
     }
     return has_changed;
+}
+
+/* Is it no fault of the files? Then they are tried again, though they do not change. */
+static bool is_passing(int rc)
+{
+    return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EIO;
 }
 
 int weft_tls_reload(weft_tls_context *context, bool only_if_changed, weft_tls_words *ret_words)
@@ -268,6 +274,8 @@ int weft_tls_reload(weft_tls_context *context, bool only_if_changed, weft_tls_wo
         context->setup = setup;
         pthread_mutex_unlock(&context->lock);
     }
+    if (is_passing(rc))
+        memset(context->stamps, 0, file_count(context) * sizeof *context->stamps);
     pthread_mutex_unlock(&context->reload_lock);
     weft_tls_release_setup(former);
     return rc < 0 ? rc : rc == 0;
@@ -387,26 +395,41 @@ static int set_up_client(SSL_CTX *ctx, const weft_tls_client_options *o, weft_tl
     return rc;
 }
 
+struct making {
+    const weft_tls_client_options *options;
+    weft_tls_context *context;
+    int rc;
+};
+
+static void make_client(void *arg)
+{
+    struct making *call = arg;
+    const weft_tls_client_options *o = call->options;
+    weft_tls_words words = { "a certificate needs its key, and a key its certificate" };
+    call->rc = !o->cert_file == !o->key_file ? 0 : -EINVAL;
+    weft_tls_context *context = call->rc == 0 ? new_context(true) : NULL;
+    if (context) {
+        context->setup = new_setup(context, 1);
+        SSL_CTX *ctx = context->setup ? context->setup->of[0].ctx = new_ctx(TLS_client_method()) : NULL;
+        call->rc = ctx ? set_up_client(ctx, o, &words) : out_of_memory(&words);
+    } else if (call->rc == 0) {
+        call->rc = out_of_memory(&words);
+    }
+    if (call->rc == 0) {
+        call->context = context;
+        return;
+    }
+    weft_log(WEFT_LOG_ERROR, "TLS: %s", words.text);
+    weft_tls_context_free(context);
+}
+
 int weft_tls_client_new_with(weft_tls_context **ret_context, const weft_tls_client_options *given)
 {
     weft_tls_client_options o = { 0 };
     memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
-    weft_tls_words words = { "a certificate needs its key, and a key its certificate" };
-    int rc = !o.cert_file == !o.key_file ? 0 : -EINVAL;
-    weft_tls_context *context = rc == 0 ? new_context(true) : NULL;
-    if (context) {
-        context->client.insecure = o.insecure;
-        context->setup = new_setup(context, 1);
-        SSL_CTX *ctx = context->setup ? context->setup->of[0].ctx = new_ctx(TLS_client_method()) : NULL;
-        rc = ctx ? set_up_client(ctx, &o, &words) : out_of_memory(&words);
-    } else if (rc == 0) {
-        rc = out_of_memory(&words);
-    }
-    if (rc == 0) {
-        *ret_context = context;
-        return 0;
-    }
-    weft_log(WEFT_LOG_ERROR, "TLS: %s", words.text);
-    weft_tls_context_free(context);
-    return rc;
+    struct making call = { .options = &o };
+    weft_on_loop_stack(make_client, &call); /* OpenSSL reads its own files too, deep down */
+    if (call.rc == 0)
+        *ret_context = call.context;
+    return call.rc;
 }

@@ -18,6 +18,7 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "lib/net/tls.h"
 
@@ -30,7 +31,8 @@ typedef struct weft_tls_setup {
         SSL_CTX *ctx;
         unsigned char *ocsp; /* the response to staple; NULL: none */
         size_t ocsp_size;
-    } of[]; /* one a certificate; a client's has one */
+        time_t ocsp_until; /* it is good until then; 0: it does not say */
+    } of[];                /* one a certificate; a client's has one */
 } weft_tls_setup;
 
 enum { WEFT_TLS_TICKET_KEYS = 3 };
@@ -58,8 +60,7 @@ struct weft_tls_context {
     bool is_client;
     atomic_int holds;
     weft_tls_options options; /* texts are the context's own */
-    weft_tls_client_options client;
-    X509 *made; /* self-signed */
+    X509 *made;               /* self-signed */
     EVP_PKEY *made_key;
     struct weft_tls_tickets tickets;
     pthread_mutex_t reload_lock; /* over the stamps, and one reload at a time */

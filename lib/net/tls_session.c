@@ -168,6 +168,11 @@ static int bio_write(BIO *bio, const char *data, size_t size, size_t *ret_size)
     weft_tls_session *s = BIO_get_data(bio);
     struct weft_tls_loop *shared = s->shared;
     BIO_clear_retry_flags(bio);
+    if (shared->output_owner != s) {
+        if (shared->output_owner)
+            shared->output_owner->flush(shared->output_owner);
+        shared->output_owner = s;
+    }
     *ret_size = size;
     while (size > 0) {
         size_t here = WEFT_TLS_OUTPUT - shared->output_size;
@@ -177,8 +182,10 @@ static int bio_write(BIO *bio, const char *data, size_t size, size_t *ret_size)
         shared->output_size += here;
         data += here;
         size -= here;
-        if (shared->output_size == WEFT_TLS_OUTPUT)
+        if (shared->output_size == WEFT_TLS_OUTPUT) {
             s->flush(s);
+            shared->output_owner = s;
+        }
     }
     return 1;
 }
@@ -219,7 +226,7 @@ static bool is_ip(const char *name)
 static int set_name(SSL *ssl, const char *name)
 {
     size_t size = strlen(name);
-    if (size == 0 || size > NAME_MOST)
+    if (size == 0 || size > NAME_MOST || *name == '.') /* ".example.org" would be any name below that */
         return -EINVAL;
     if (is_ip(name)) /* is not asked for (RFC 6066 §3) */
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1 ? 0 : -ENOMEM;
@@ -256,6 +263,19 @@ void weft_tls_session_close(weft_tls_session *s)
 {
     SSL_free(s->ssl); /* with its BIO */
     s->ssl = NULL;
+    weft_tls_session_take_output(s); /* what has not been flushed is given up */
+}
+
+struct iovec weft_tls_session_take_output(weft_tls_session *s)
+{
+    struct weft_tls_loop *shared = s->shared;
+    struct iovec part = { shared->output, 0 };
+    if (shared->output_owner == s) {
+        part.iov_len = shared->output_size;
+        shared->output_size = 0;
+        shared->output_owner = NULL;
+    }
+    return part;
 }
 
 /* ---- progress ---- */
@@ -281,7 +301,8 @@ enum weft_tls_progress weft_tls_session_shake(weft_tls_session *s)
         return WEFT_TLS_DONE;
     }
     enum weft_tls_progress progress = outcome(s, rc);
-    s->verdict = SSL_get_verify_result(s->ssl);
+    if (SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE) /* else it was not what made it fail */
+        s->verdict = SSL_get_verify_result(s->ssl);
     if (progress == WEFT_TLS_MORE && s->barren <= HANDSHAKE_MOST)
         return WEFT_TLS_MORE;
     return WEFT_TLS_FAILED; /* an end in the middle too */
@@ -303,6 +324,10 @@ enum weft_tls_progress weft_tls_session_decrypt(weft_tls_session *s, size_t *ret
         }
         s->barren = 0;
         size += got;
+        if (s->size == 0 && !SSL_has_pending(s->ssl)) { /* else it would be asked in vain, each time */
+            progress = WEFT_TLS_MORE;
+            break;
+        }
     }
     *ret_size = size;
     return progress == WEFT_TLS_MORE && s->barren > BARREN_MOST ? WEFT_TLS_FAILED : progress;

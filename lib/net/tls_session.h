@@ -4,7 +4,8 @@
  * One end of a TLS connection without its input and output: ciphertext in, ciphertext out, by OpenSSL.
  *
  * What comes in is lent by the caller (`at`, `size`) and taken a record at a time; what goes out is gathered in the loop's
- * buffer, and `flush` is called when that is full and when the caller asks. All of this runs on the loop's stack.
+ * buffer, and `flush` is called when that is full, before another session's output, and when the caller asks. All of this runs
+ * on the loop's stack.
  */
 #ifndef WEFT_LIB_NET_TLS_SESSION_H
 #define WEFT_LIB_NET_TLS_SESSION_H
@@ -24,6 +25,7 @@ struct weft_tls_loop {
     char *gather; /* WEFT_TLS_RECORD bytes of output, to be one record */
     char *output; /* WEFT_TLS_OUTPUT bytes of ciphertext, */
     size_t output_size;
+    struct weft_tls_session *output_owner; /* whose it is; another one's flushes it first; NULL while it is empty */
     BIO_METHOD *method;
     weft_tls_context *client; /* that trusts whom the system trusts; NULL until it is needed */
     struct weft_tls_counts counts;
@@ -57,6 +59,9 @@ typedef struct weft_tls_session {
 int weft_tls_session_open_server(weft_tls_session *s, weft_tls_setup *setup);
 int weft_tls_session_open_client(weft_tls_session *s, weft_tls_setup *setup, const char *name, const char *alpn);
 void weft_tls_session_close(weft_tls_session *s);
+
+/* What `flush` has to send: the loop's output as far as it is this session's. Valid until the next call. */
+struct iovec weft_tls_session_take_output(weft_tls_session *s);
 
 /* Goes on with the handshake: MORE, DONE or FAILED. */
 enum weft_tls_progress weft_tls_session_shake(weft_tls_session *s);

@@ -47,6 +47,7 @@ static bool present_key(struct weft_tls_tickets *tickets, struct weft_tls_ticket
             memmove(keys + 1, keys, (WEFT_TLS_TICKET_KEYS - 1) * sizeof *keys);
             keys[0] = made;
         }
+        OPENSSL_cleanse(&made, sizeof made);
     }
     *ret_key = keys[0];
     pthread_mutex_unlock(&tickets->lock);
@@ -84,7 +85,8 @@ static bool set_up(const struct weft_tls_ticket_key *key, const unsigned char *i
            EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-/* What OpenSSL asks for: 1 goes on, 2 as well and issues a new ticket, 0 there is no such key, -1 an error. */
+/* What OpenSSL asks for: 1 goes on, 2 as well and issues a new ticket, 0 there is no such key, -1 an error. By 1.3 there is
+ * always a new one, for its clients use a ticket once (RFC 8446 C.4): else every second connection would be a full one. */
 static int give_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int seals)
 {
     const weft_tls_setup *setup = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
@@ -100,7 +102,7 @@ static int give_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER
     }
     bool is_good = set_up(&key, iv, cipher, mac, seals);
     OPENSSL_cleanse(&key, sizeof key);
-    return !is_good ? -1 : renews ? 2 : 1;
+    return !is_good ? -1 : renews || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
 }
 
 void weft_tls_use_tickets(SSL_CTX *ctx)

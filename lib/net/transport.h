@@ -3,7 +3,7 @@
 /*
  * Transports: what carries bytes under a stream or a connection, by callbacks and without waiting.
  *
- * One small table of functions over tcp, unix sockets and memory (and TLS, as a filter, later); protocol code never sees
+ * One small table of functions over tcp, unix sockets, memory, and TLS as a filter over each; protocol code never sees
  * which. The struct is embedded in its owner (a connection is one slab object) and holds the libuv handle in place; idle, it
  * owns nothing else. Everything happens on the loop's thread; events are delivered on the loop's stack with no task running,
  * never from inside a call on the transport.
@@ -69,9 +69,10 @@ struct weft_transport {
     bool is_open;  /* until close */
     bool is_reading;
     bool is_tcp;
-    bool has_ended;               /* the end of input, or an error, has been said */
-    bool is_shut;                 /* our direction has been ended */
-    bool has_loan;                /* one is on its way */
+    bool has_ended; /* the end of input, or an error, has been said */
+    bool is_shut;   /* our direction has been ended */
+    bool is_last;   /* set by the owner: it shuts down at once behind what it sends next, which may wait for that */
+    bool has_loan;  /* one is on its way */
     _Alignas(8) char handle[264]; /* the uv_tcp_t, uv_pipe_t or memory end */
 };
 
@@ -145,7 +146,9 @@ static inline bool weft_transport_has_unread(const weft_transport *t)
     return t->ops->has_unread(t);
 }
 
-/* Ends our direction once the queue is sent; later sends are -EPIPE. Idempotent. 0 or -errno (-ENOTCONN after a reset). */
+/* Ends our direction once the queue is sent; later sends are -EPIPE. May queue what was to be `is_last`. Idempotent. 0 or
+ * -errno
+ * (-ENOTCONN after a reset). */
 static inline int weft_transport_shutdown(weft_transport *t)
 {
     return t->ops->shutdown(t);

@@ -13,6 +13,9 @@ import time
 
 import pytest
 
+import by_tls
+from by_tls import BY_TLS, SCHEME, wrapped
+
 BUILD = pathlib.Path(os.environ['WEFT_BUILD'])
 SLOW = float(os.environ.get('WEFT_TIME_FACTOR', '1'))  # under a sanitizer everything takes longer
 URL = re.compile(r'listening on (?:https?://(\S+):(\d+)|unix:(\S+))')
@@ -25,6 +28,8 @@ class Server:
         clean = {name: value for name, value in os.environ.items() if not name.startswith('WEFT_')}
         if 'TEST_WORKERS' in os.environ:  # the whole suite with so many
             clean['WEFT_WORKERS'] = os.environ['TEST_WORKERS']
+        if BY_TLS:
+            _, clean['WEFT_TLS_CERT'], clean['WEFT_TLS_KEY'] = map(str, by_tls.site())
         self.log = ''
         self.process = subprocess.Popen([path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env={**clean, **env}, preexec_fn=limits)
@@ -58,7 +63,7 @@ class Server:
 
     @property
     def url(self):
-        return 'http://127.0.0.1:%d' % self.port
+        return '%s://127.0.0.1:%d' % (SCHEME, self.port)
 
     def send(self, number):
         self.process.send_signal(number)
@@ -80,7 +85,7 @@ class Server:
         self.wait()
 
     def connect(self, timeout=10):
-        return socket.create_connection(('127.0.0.1', self.port), timeout * SLOW)
+        return wrapped(socket.create_connection(('127.0.0.1', self.port), timeout * SLOW))
 
 
 @pytest.fixture
@@ -137,4 +142,6 @@ def read_reply(sock, count=1):
 
 
 def is_readable(sock, seconds):
+    if BY_TLS:
+        return sock.is_readable(seconds)
     return bool(select.select([sock], [], [], seconds)[0])

@@ -14,6 +14,8 @@ from selenium import webdriver  # noqa: E402
 from selenium.webdriver.chrome.options import Options  # noqa: E402
 from selenium.webdriver.chrome.service import Service  # noqa: E402
 
+from by_tls import BY_TLS  # noqa: E402
+
 SLOW = float(os.environ.get('WEFT_TIME_FACTOR', '1'))
 FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
          '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--window-size=1000,700')
@@ -81,7 +83,8 @@ def browser(tmp_path_factory):
         pytest.skip('chromium is not installed')
     options = Options()
     options.binary_location = shutil.which('chromium')
-    for flag in FLAGS + ('--user-data-dir=%s' % tmp_path_factory.mktemp('chromium'),):
+    insecure = ('--ignore-certificate-errors',) if BY_TLS else ()
+    for flag in FLAGS + insecure + ('--user-data-dir=%s' % tmp_path_factory.mktemp('chromium'),):
         options.add_argument(flag)
     driver = webdriver.Chrome(service=Service(shutil.which('chromedriver')), options=options)
     yield driver

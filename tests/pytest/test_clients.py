@@ -13,8 +13,10 @@ import subprocess
 
 import pytest
 
+from by_tls import BY_TLS, context
 from conftest import SLOW
 
+TRUST = context() if BY_TLS else True
 CLIENTS = pathlib.Path(__file__).parent / 'clients'
 
 
@@ -30,7 +32,7 @@ def run(*command, env=None):
 def test_httpx(demo):
     httpx = pytest.importorskip('httpx')
     data = os.urandom(700000)
-    with httpx.Client(base_url=demo.url, timeout=20 * SLOW, trust_env=False) as client:
+    with httpx.Client(base_url=demo.url, timeout=20 * SLOW, trust_env=False, verify=TRUST) as client:
         assert client.get('/hello/Wörld').text == 'Hello, Wörld!'
         assert client.get('/json').json() == {'message': 'Hello, World!'}
         assert client.get('/none').status_code == 404
@@ -45,7 +47,7 @@ def test_httpx(demo):
         assert client.get('/plaintext').text == 'Hello, World!'
 
     async def many():
-        async with httpx.AsyncClient(base_url=demo.url, timeout=60 * SLOW, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=demo.url, timeout=60 * SLOW, trust_env=False, verify=TRUST) as client:
             replies = await asyncio.gather(*(client.get('/hello/%d' % i) for i in range(200)))
             assert [reply.text for reply in replies] == ['Hello, %d!' % i for i in range(200)]
 

@@ -14,8 +14,9 @@ import time
 
 import pytest
 
+from certificates import Authority, openssl
 from conftest import SLOW, URL, read_all, read_reply
-from tls_tools import Authority, ask, client_context, connected, openssl, told
+from tls_tools import ask, client_context, connected, told
 
 
 @pytest.fixture(scope='module')
@@ -135,6 +136,19 @@ def test_tickets(serve, authority):
     assert server.stop() == 0 and 'of which 4 resumed' in server.log
 
 
+def test_tickets_are_renewed(serve, authority):
+    """Each connection of 1.3 brings the ticket for the next, as clients use each once."""
+    server = serve()
+    context = client_context(authority)
+    session, seen = None, set()
+    for n in range(5):
+        with connected(server.port, context, session=session) as sock:
+            assert 'resumed=%d' % (n > 0) in ask(sock)
+            session = sock.session
+            seen.add(session.id)
+    assert len(seen) == 5
+
+
 def test_foreign_tickets(serve, authority):
     """Tickets of another server, or spoiled ones, cost a full handshake and nothing else."""
     one, two = serve(), serve()
@@ -160,21 +174,43 @@ def test_client_certificates(serve, authority, tmp_path):
         with pytest.raises((ssl.SSLError, OSError)):
             told(server.port, client_context(authority, cert))
     server = serve('--tls-client-ca', str(authority.cert), '--tls-client-optional')
+    old = authority.issue('old', subject='/CN=Old', days=-1)
+    context = client_context(authority, old)
+    with connected(server.port, context) as sock:
+        assert 'subject=CN=Old verified=0 resumed=0' in ask(sock)
+        session = sock.session
+    assert 'subject=CN=Old verified=0 resumed=1' in told(server.port, context, session=session)
     assert 'subject=- verified=0' in told(server.port, client_context(authority))
     assert 'subject=CN=Eve verified=0' in told(server.port, client_context(authority, stranger))
     assert 'subject=CN=Ann,O=Example verified=1' in told(server.port, client_context(authority, ann))
 
 
-def test_ocsp_staple(serve, authority, site, tmp_path):
+def test_ocsp_staple(start, serve, authority, site, tmp_path):
     index, request, response = (tmp_path / name for name in ('index.txt', 'request', 'response'))
     serial = openssl('x509', '-in', site[0], '-noout', '-serial').decode().strip().split('=')[1]
     index.write_text('V\t491231235959Z\t\t%s\tunknown\t/CN=site\n' % serial)
     openssl('ocsp', '-issuer', authority.cert, '-cert', site[0], '-reqout', request)
     openssl('ocsp', '-index', index, '-rsigner', authority.cert, '-rkey', authority.key, '-CA', authority.cert,
             '-reqin', request, '-respout', response, '-ndays', '2')
-    server = serve('--tls-ocsp', str(response))
-    out = openssl('s_client', '-connect', '127.0.0.1:%d' % server.port, '-status', input=b'')
-    assert b'OCSP Response Status: successful' in out and b'Cert Status: good' in out
+
+    def answer(file):
+        server = serve('--tls-ocsp', str(file))
+        out = openssl('s_client', '-connect', '127.0.0.1:%d' % server.port, '-status', input=b'')
+        assert server.stop() == 0
+        return out, server.log
+
+    out, log = answer(response)
+    assert b'OCSP Response Status: successful' in out and b'Cert Status: good' in out and 'OCSP' not in log
+    old = tmp_path / 'old'
+    data = response.read_bytes()
+    next_update = max(re.findall(rb'\x18\x0f(\d{14}Z)', data))
+    old.write_bytes(data.replace(next_update, b'20200101000000Z'))
+    out, log = answer(old)
+    assert b'OCSP response: no response sent' in out and 'old: this OCSP response is out of date, and is not sent' in log
+    other = authority.issue('other', 'localhost')
+    server = start('secure', '--listen', '127.0.0.1:0', '--tls-cert', str(other[0]), '--tls-key', str(other[1]),
+                   '--tls-ocsp', str(response))
+    assert server.wait() == 1 and 'response: this OCSP response is for another certificate' in server.log
 
 
 # ---- files ----
@@ -240,6 +276,15 @@ def test_bad_files(start, authority, site, tmp_path, make, words):
     server = start('secure', '--listen', '127.0.0.1:0', '--tls-cert', str(cert), '--tls-key', str(key))
     assert server.wait() == 1
     assert len(server.log.splitlines()) == 1 and re.search(words, server.log), server.log
+
+
+def test_a_key_that_everybody_may_read(serve, site, tmp_path):
+    key = tmp_path / 'open.key'
+    key.write_bytes(site[1].read_bytes())
+    words = 'open.key: every user of this machine may read this key'
+    for mode, is_said in ((0o644, True), (0o640, False), (0o600, False)):
+        key.chmod(mode)
+        assert (words in serve(cert=(site[0], key)).log) == is_said
 
 
 def locked(key, folder):

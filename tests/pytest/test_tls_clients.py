@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Real clients over TLS: curl, aiohttp (WebSockets too) and, where it is installed, Node."""
+"""Real clients over TLS: curl, aiohttp (WebSockets too) and, where they are installed, Node and sslscan. Whole suites of
+clients, Go and Chromium among them, run by TLS with TEST_TLS."""
 
 import asyncio
 import shutil
 import ssl
 import subprocess
+from xml.etree import ElementTree
 
 import aiohttp
 import pytest
 
+from certificates import Authority
 from conftest import SLOW, URL
-from tls_tools import Authority
 
 
 @pytest.fixture(scope='module')
@@ -62,3 +64,22 @@ def test_node(demo, authority):
     done = subprocess.run(['node', '-e', script, str(demo.port), str(authority.cert)], capture_output=True, text=True,
                           timeout=30 * SLOW)
     assert done.stdout.startswith('200 TLSv1.3 Hello, node!'), done.stderr
+
+
+@pytest.mark.skipif(not shutil.which('sslscan'), reason='there is no sslscan')
+def test_sslscan_finds_nothing_of_note(demo, tmp_path):
+    out = tmp_path / 'scan.xml'
+    subprocess.run(['sslscan', '--no-colour', '--xml=%s' % out, '127.0.0.1:%d' % demo.port], check=True, capture_output=True,
+                   timeout=60 * SLOW)
+    found = ElementTree.parse(out).getroot().find('ssltest')
+    assert {p.get('version') for p in found.iter('protocol') if p.get('enabled') == '1'} == {'1.2', '1.3'}
+    for name, word in (('renegotiation', 'supported'), ('compression', 'supported'), ('heartbleed', 'vulnerable')):
+        assert all(element.get(word) == '0' for element in found.iter(name)), name
+    ciphers = list(found.iter('cipher'))
+    assert len(ciphers) == 6
+    for cipher in ciphers:
+        assert cipher.get('strength') in ('strong', 'acceptable') and int(cipher.get('bits')) >= 128
+        assert 'GCM' in cipher.get('cipher') or 'CHACHA20' in cipher.get('cipher')
+    assert {g.get('name').split()[0] for g in found.iter('group')} <= {'x25519', 'secp256r1', 'secp384r1'}
+    assert all(pk.get('error') == 'false' for pk in found.iter('pk'))
+    assert [e.text for e in found.iter('expired')] == ['false']

@@ -348,8 +348,10 @@ static int test_verification(void)
     WEFT_CHECK(connects == 1 && connect_error == WEFT_ETLS && server.error == WEFT_ETLS);
     close_pair(&server, &client);
 
-    WEFT_CHECK(open_tls_with(&server, &client, 65536, ours, &(struct weft_tls_wrap_options){ .context = theirs, .name = "" }) ==
-               -EINVAL);
+    static const char *const names[] = { "", ".example.org" };
+    for (size_t i = 0; i < COUNT(names); i++)
+        WEFT_CHECK(open_tls_with(&server, &client, 65536, ours,
+                                 &(struct weft_tls_wrap_options){ .context = theirs, .name = names[i] }) == -EINVAL);
     WEFT_CHECK(open_tls_with(&server, &client, 65536, ours,
                              &(struct weft_tls_wrap_options){ .context = theirs, .name = "a", .alpn = "" }) == -EINVAL);
     weft_tls_context_free(blind);

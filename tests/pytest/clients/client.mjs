@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 
 const url = process.argv[2];
 const text = async (path, options) => (await fetch(url + path, options)).text();
@@ -42,9 +43,10 @@ const many = await Promise.all(Array.from({ length: 300 }, (_, i) => text('/hell
 many.forEach((got, i) => assert.equal(got, `Hello, ${i}!`));
 
 // node:http with an agent that keeps one connection, and 100-continue
-const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+const by = url.startsWith('https') ? https : http;
+const agent = new by.Agent({ keepAlive: true, maxSockets: 1 });
 const ask = (path, body) => new Promise((resolve, reject) => {
-    const request = http.request(url + path, { agent, method: body ? 'POST' : 'GET',
+    const request = by.request(url + path, { agent, method: body ? 'POST' : 'GET',
                                                headers: body ? { expect: '100-continue', 'content-length': body.length } : {} });
     let got = '', continued = false;
     request.on('continue', () => { continued = true; request.end(body); });
