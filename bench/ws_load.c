@@ -7,7 +7,7 @@
  *         each connection has one message of SIZE bytes under way; prints how many came back in that time
  *     ws_load PORT PATH idle COUNT
  *         opens COUNT sockets, from 127.0.0.2 on, 2,000 from each address; prints "ready"; ends when standard input does.
- *         Its limit of open files is raised as far as the system lets it
+ *         Pings are answered, also while it opens more. Its limit of open files is raised as far as the system lets it
  *
  * It counts bytes, having looked at the first echo of each connection: a server that echoes wrongly is noticed there.
  */
@@ -93,8 +93,8 @@ static int connect_from(int port, const char *path, int number)
         die("send");
     size_t got = 0;
     while (got < 4 || memcmp(reply + got - 4, "\r\n\r\n", 4) != 0) {
-        ssize_t n = recv(fd, reply + got, 1, 0);
-        if (n <= 0 || ++got == sizeof reply)
+        ssize_t n = recv(fd, reply + got, sizeof reply - got, 0);
+        if (n <= 0 || (got += (size_t)n) == sizeof reply)
             die("handshake");
     }
     if (memcmp(reply, "HTTP/1.1 101 ", 13) != 0)
@@ -171,6 +171,30 @@ static int run_echo(int port, const char *path, int count, double seconds)
     return 0;
 }
 
+static void answer_ping(int fd)
+{
+    static const char pong[] = { '\x8a', '\x80', 0, 0, 0, 0 };
+    char got[256];
+    ssize_t n = recv(fd, got, sizeof got, MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN))
+        die("an idle socket has ended");
+    if (n > 0 && got[0] == '\x89' && send(fd, pong, sizeof pong, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        die("pong");
+}
+
+/* Looks after all, for at most so long. False once standard input has ended. */
+static bool look_after(int epoll, int milliseconds)
+{
+    struct epoll_event events[256];
+    int ready = epoll_wait(epoll, events, 256, milliseconds);
+    for (int i = 0; i < ready; i++)
+        if (events[i].data.fd != STDIN_FILENO)
+            answer_ping(events[i].data.fd);
+        else if (getchar() == EOF)
+            return false;
+    return true;
+}
+
 static int run_idle(int port, const char *path, int count)
 {
     struct rlimit files;
@@ -178,11 +202,18 @@ static int run_idle(int port, const char *path, int count)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    for (int i = 0; i < count; i++)
-        connect_from(port, path, i);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    epoll_ctl(epoll, EPOLL_CTL_ADD, STDIN_FILENO, &(struct epoll_event){ EPOLLIN, { .fd = STDIN_FILENO } });
+    for (int i = 0; i < count; i++) {
+        int fd = connect_from(port, path, i);
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &(struct epoll_event){ EPOLLIN, { .fd = fd } }) < 0)
+            die("epoll");
+        if (i % 64 == 0 && !look_after(epoll, 0))
+            return 1;
+    }
     puts("ready");
     fflush(stdout);
-    while (getchar() != EOF)
+    while (look_after(epoll, -1))
         continue;
     return 0;
 }
