@@ -2,8 +2,8 @@
 """The wire scripts of tests/server, played the other way round: here they play the server, before the clients that people have.
 
 What a script makes the client say is played to our server by the script's own test, which demands its replies byte for byte.
-Here the same bytes are said to real clients, whole, split at each byte and one byte at a time: each must find the status and
-the body that the framing says, and go on with the same connection exactly when the reply allows it."""
+Here the same bytes are said to real clients, whole, one byte at a time and, one of each kind, split at each byte: each must
+find the status and the body that the framing says, and go on with the same connection exactly when the reply allows it."""
 
 import asyncio
 import os
@@ -29,10 +29,17 @@ class Reply:
 
     def __init__(self, data, is_for_head, status, body, closes):
         self.data, self.is_for_head, self.status, self.body, self.closes = data, is_for_head, status, body, closes
+        self.is_split = False  # at each byte
 
     @property
     def method(self):
         return 'HEAD' if self.is_for_head else 'GET'
+
+    @property
+    def kind(self):
+        """What a client must tell apart; refusals are of one kind."""
+        framing = tuple(word in self.data for word in (b'\r\nContent-Length: ', b'\r\nTransfer-Encoding: ', b'\r\n0\r\nX-'))
+        return self.is_for_head, min(self.status, 400), self.closes, self.has_interim, framing
 
     @property
     def has_interim(self):
@@ -93,12 +100,13 @@ def replies():
                 found.setdefault((reply.data, reply.is_for_head), reply)
     assert len(found) > 25
     assert any(b'chunked' in reply.data for reply in found.values()) and any(reply.has_interim for reply in found.values())
+    for reply in {reply.kind: reply for reply in found.values()}.values():
+        reply.is_split = True
     return list(found.values())
 
 
 def ways_of(reply):
-    """Refusals are of one kind: they are not split."""
-    return [WHOLE, BYTES, *(range(1, len(reply.data)) if reply.status < 400 else ())]
+    return [WHOLE, BYTES, *(range(1, len(reply.data)) if reply.is_split else ())]
 
 
 class Player:
