@@ -244,7 +244,7 @@ def test_options_are_all_named(struct):
 
 
 def test_options_of_the_table_exist():
-    known = fields('weft_app_options') | fields('weft_route_options')
+    known = fields('weft_app_options') | fields('weft_route_options') | fields('weft_ws_options')
     rows = documents.table(TEXTS['docs/http.md'], 'Limits and defaults')
     named = {word for row in rows for word in re.findall(r'`(\w+)`', row[0])}
     assert len(named) > 10
