@@ -246,7 +246,7 @@ static int a_short_life_has_sooner_pings(void)
     client c;
     ws_open(&c, server, "/dies");
     for (int i = 0; i < 10; i++) {
-        WEFT_CHECK(weft_sleep(4 * WEFT_SECOND) == 0);
+        WEFT_CHECK(weft_sleep(5 * WEFT_SECOND) == 0); /* a ping each 4 s, and the beat that it waits for */
         WEFT_CHECK(c.got_size >= 2 && c.got[0] == '\x89');
         client_forget(&c);
         client_send(&c, TEXT("\x8a\x80" Z));
