@@ -2,7 +2,7 @@
 /* Copyright (c) the Weft authors */
 /*
  * A listening socket is polled while nothing speaks against it: it is not paused by its owner (`is_paused`) and does not wait
- * for descriptors (`retry` is set). watch() is the one place that starts and stops the poll handle accordingly.
+ * for descriptors (`retry` is set). watch() is the one place that watches it, or not, accordingly.
  */
 #include "lib/net/listener.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uv.h>
+#include <weft/fd.h>
 #ifdef __linux__
 #include <linux/filter.h>
 #endif
@@ -32,7 +32,7 @@ enum {
 
 struct weft_listener {
     unsigned magic;
-    bool is_paused, is_watched, is_closed;
+    bool is_paused, is_closed;
     bool is_short; /* descriptors or memory ran out, and nothing has been accepted since: said already */
     bool has_file; /* a unix socket's, with this device and inode */
     int fd;
@@ -44,23 +44,17 @@ struct weft_listener {
     weft_timer retry;
     uint64_t *shortages; /* NULL: not counted */
     weft_address address;
-    uv_poll_t poll;
+    weft_poll_fd *watched;
 };
 
 /* ---- accepting ---- */
 
-static void on_ready(uv_poll_t *poll, int status, int events);
-
 static void watch(weft_listener *l)
 {
     bool wanted = !l->is_paused && !weft_timer_is_set(&l->retry);
-    if (l->is_closed || wanted == l->is_watched)
-        return;
-    l->is_watched = wanted;
-    if (wanted)
-        CHECK(uv_poll_start(&l->poll, UV_READABLE, on_ready) == 0);
-    else
-        uv_poll_stop(&l->poll);
+    int events = wanted ? WEFT_FD_READ : 0;
+    if (!l->is_closed && events != l->watched->events)
+        CHECK(weft_poll_fd_set(l->watched, events) == 0);
 }
 
 static void retry_later(weft_listener *l)
@@ -130,13 +124,10 @@ static int accept_some(weft_listener *l, int most, bool is_rest)
     return count;
 }
 
-static void on_ready(uv_poll_t *poll, int status, int events)
+static void on_ready(weft_poll_fd *watched, int events)
 {
-    (void)status; /* what is wrong, accept will tell */
-    (void)events;
-    weft_listener *l = poll->data;
-    if (status < 0)
-        l->is_watched = false; /* libuv has stopped it */
+    (void)events; /* what is wrong, accept will tell */
+    weft_listener *l = watched->context;
     accept_some(l, ACCEPTS_PER_TURN, false);
     watch(l);
 }
@@ -312,11 +303,6 @@ int weft_listener_bar(weft_listener *l)
 
 /* ---- opening and closing ---- */
 
-static void on_closed(uv_handle_t *handle)
-{
-    weft_mem_free(handle->data);
-}
-
 static weft_listener *new_listener(weft_loop *loop, weft_listener_accepted *accepted, void *context)
 {
     weft_listener *l = weft_mem_calloc(1, sizeof *l);
@@ -326,7 +312,6 @@ static weft_listener *new_listener(weft_loop *loop, weft_listener_accepted *acce
     l->loop = loop;
     l->accepted = accepted;
     l->context = context;
-    l->poll.data = l;
     weft_timer_init(&l->retry, on_retry);
     return l;
 }
@@ -336,9 +321,11 @@ static int begin(weft_listener **ret_listener, weft_listener *l, int rc)
 {
     if (rc < 0)
         goto free_listener;
-    rc = uv_poll_init(weft_poll_uv(l->loop), &l->poll, l->fd);
+    rc = weft_poll_fd_open(l->loop, l->fd, on_ready, &l->watched);
     if (rc < 0)
         goto close_socket;
+    l->watched->context = l;
+    l->watched->closed = weft_mem_free;
     watch(l);
     *ret_listener = l;
     return 0;
@@ -406,7 +393,7 @@ void weft_listener_close(weft_listener *l)
     l->is_closed = true;
     weft_timer_clear(&l->retry);
     remove_file(l);
-    uv_close((uv_handle_t *)&l->poll, on_closed); /* no longer watched: the descriptor may go */
+    weft_poll_fd_close(l->watched); /* no longer watched: the descriptor may go */
     close(l->fd);
 }
 

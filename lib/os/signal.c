@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * Signals, by libuv's handles: a door to it. Its handler writes to a pipe of each loop that wants the signal, so it does not
- * matter which thread the kernel picks, loops in several threads all get it, and the state per process that signals need is
- * libuv's. (A signalfd would give it to one of them, and lets the default effect strike in any thread of others that has not
- * blocked the signal.)
+ * Signals, by libuv's handles. Its handler writes to a pipe of each loop that wants the signal, so it does not matter which
+ * thread the kernel picks, loops in several threads all get it, and the state per process that signals need is libuv's. (A
+ * signalfd would give it to one of them, and lets the default effect strike in any thread of others that has not blocked the
+ * signal.)
  *
- * The handler is moved to the alternate stack that each loop's thread has for overflows: its frame of 3.5 KB would be much on
- * the stack of a task. In the loop's thread the signal is unblocked while it is open, whatever it was before.
+ * In the loop's thread the signal is unblocked while it is open, whatever it was before.
  */
 #include <weft/signal.h>
 
 #include <errno.h>
 #include <signal.h>
-#include <uv.h>
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
@@ -34,7 +32,7 @@ struct weft_signal {
     weft_list line;
     weft_os_open open;
     weft_loop *loop;
-    uv_signal_t uv;
+    weft_poll_signal *watched;
 };
 
 /* ---- the end ---- */
@@ -45,9 +43,9 @@ static void free_if_unused(weft_signal *s)
         weft_mem_free(s);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void on_closed(void *signal)
 {
-    weft_signal *s = CONTAINER_OF(handle, weft_signal, uv);
+    weft_signal *s = signal;
     s->magic = 0;
     free_if_unused(s);
 }
@@ -94,7 +92,7 @@ void weft_signal_close(weft_signal *s)
     weft_debug_gone(s);
     restore_mask(s);
     weft_waiter_serve_all(&s->line, WEFT_ECLOSED);
-    uv_close((uv_handle_t *)&s->uv, on_closed);
+    weft_poll_signal_close(s->watched);
 }
 
 void weft_signal_drop(weft_signal **s)
@@ -109,10 +107,9 @@ static void stop_signal(weft_os_open *open)
 
 /* ---- opening ---- */
 
-static void on_signal(uv_signal_t *uv, int signal)
+static void on_came(void *signal)
 {
-    weft_signal *s = CONTAINER_OF(uv, weft_signal, uv);
-    (void)signal;
+    weft_signal *s = signal;
     if (weft_list_is_empty(&s->line))
         s->count += s->count < INT32_MAX;
     else
@@ -126,16 +123,6 @@ static bool can_be_awaited(int signal)
     return signal > 0 && sigaddset(&set, signal) == 0 && signal != SIGKILL && signal != SIGSTOP && signal != SIGSEGV &&
            signal != SIGBUS && signal != SIGFPE && signal != SIGILL && signal != SIGTRAP && signal != SIGABRT &&
            signal != SIGSYS;
-}
-
-/* Has the handler that libuv has set run on the alternate stack. */
-static void move_handler(int signal)
-{
-    struct sigaction action;
-    if (sigaction(signal, NULL, &action) < 0 || (action.sa_flags & SA_ONSTACK))
-        return;
-    action.sa_flags |= SA_ONSTACK;
-    sigaction(signal, &action, NULL);
 }
 
 int weft_signal_open_(weft_signal **ret, int signal, const char *file, int line)
@@ -153,7 +140,8 @@ int weft_signal_open_(weft_signal **ret, int signal, const char *file, int line)
     weft_signal *s = os ? weft_mem_calloc(1, sizeof *s) : NULL;
     if (!s)
         return -ENOMEM;
-    int rc = uv_signal_init(weft_poll_uv(loop), &s->uv);
+    const weft_poll_signal calls = { .context = s, .came = on_came, .closed = on_closed };
+    int rc = weft_poll_signal_open(loop, signal, calls, &s->watched);
     if (rc < 0) {
         weft_mem_free(s);
         return rc;
@@ -163,13 +151,6 @@ int weft_signal_open_(weft_signal **ret, int signal, const char *file, int line)
     s->loop = loop;
     s->open.stop = stop_signal;
     weft_list_init(&s->line);
-    rc = uv_signal_start(&s->uv, on_signal, signal);
-    if (rc < 0) {
-        s->is_closed = true;
-        uv_close((uv_handle_t *)&s->uv, on_closed);
-        return rc;
-    }
-    move_handler(signal);
     sigset_t former;
     set_mask(SIG_UNBLOCK, signal, &former);
     s->was_blocked = sigismember(&former, signal) == 1;

@@ -10,6 +10,7 @@
 #include "lib/task/poll.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <uv.h>
 #include <weft/fd.h>
 
@@ -157,22 +158,91 @@ int weft_poll_fd_open(weft_loop *loop, int fd, void (*ready)(weft_poll_fd *watch
 static void on_fd(uv_poll_t *uv, int status, int events)
 {
     weft_poll_fd *watched = &CONTAINER_OF(uv, struct poll_fd, uv)->base;
+    if (status < 0)
+        watched->events = 0; /* libuv has stopped it */
     watched->ready(watched, status < 0 ? WEFT_FD_READ | WEFT_FD_WRITE : events);
 }
 
 int weft_poll_fd_set(weft_poll_fd *watched, int events)
 {
-    return uv_poll_start(&CONTAINER_OF(watched, struct poll_fd, base)->uv, events, on_fd);
+    uv_poll_t *uv = &CONTAINER_OF(watched, struct poll_fd, base)->uv;
+    int rc = events ? uv_poll_start(uv, events, on_fd) : uv_poll_stop(uv);
+    if (rc == 0)
+        watched->events = events;
+    return rc;
 }
 
 static void free_fd(uv_handle_t *handle)
 {
-    weft_mem_free(CONTAINER_OF(handle, struct poll_fd, uv));
+    struct poll_fd *watched = CONTAINER_OF(handle, struct poll_fd, uv);
+    if (watched->base.closed)
+        watched->base.closed(watched->base.context);
+    weft_mem_free(watched);
 }
 
 void weft_poll_fd_close(weft_poll_fd *watched)
 {
     uv_close((uv_handle_t *)&CONTAINER_OF(watched, struct poll_fd, base)->uv, free_fd);
+}
+
+/* ---- signals ---- */
+
+struct poll_signal {
+    weft_poll_signal base;
+    uv_signal_t uv;
+};
+
+static void on_signal(uv_signal_t *uv, int signal)
+{
+    const weft_poll_signal *watched = &CONTAINER_OF(uv, struct poll_signal, uv)->base;
+    (void)signal;
+    watched->came(watched->context);
+}
+
+static void free_signal(uv_handle_t *handle)
+{
+    struct poll_signal *watched = CONTAINER_OF(handle, struct poll_signal, uv);
+    if (watched->base.closed)
+        watched->base.closed(watched->base.context);
+    weft_mem_free(watched);
+}
+
+/* libuv's handler runs on the alternate stack that each loop's thread has for overflows: its frame of 3.5 KB would be much on
+ * the stack of a task. */
+static void move_handler(int signal)
+{
+    struct sigaction action;
+    if (sigaction(signal, NULL, &action) < 0 || (action.sa_flags & SA_ONSTACK))
+        return;
+    action.sa_flags |= SA_ONSTACK;
+    sigaction(signal, &action, NULL);
+}
+
+int weft_poll_signal_open(weft_loop *loop, int signal, weft_poll_signal calls, weft_poll_signal **ret_watched)
+{
+    struct poll_signal *watched = weft_mem_alloc(sizeof *watched);
+    if (!watched)
+        return -ENOMEM;
+    int rc = uv_signal_init(&loop->poll->uv, &watched->uv);
+    if (rc < 0) {
+        weft_mem_free(watched);
+        return rc;
+    }
+    rc = uv_signal_start(&watched->uv, on_signal, signal);
+    if (rc < 0) {
+        watched->base = (weft_poll_signal){ 0 };
+        weft_poll_signal_close(&watched->base);
+        return rc;
+    }
+    watched->base = calls;
+    move_handler(signal);
+    *ret_watched = &watched->base;
+    return 0;
+}
+
+void weft_poll_signal_close(weft_poll_signal *watched)
+{
+    uv_close((uv_handle_t *)&CONTAINER_OF(watched, struct poll_signal, base)->uv, free_signal);
 }
 
 void *weft_poll_uv(weft_loop *loop)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* The door to libuv's loop: polling, one timer, wake-ups. lib/net and lib/os reach the uv_loop_t through weft_poll_uv. */
+/* The door to libuv's loop: polling, one timer, wake-ups, descriptors, signals. Only the transport over sockets in lib/net, the
+ * other door, reaches the uv_loop_t itself. */
 #ifndef WEFT_LIB_TASK_POLL_H
 #define WEFT_LIB_TASK_POLL_H
 
@@ -24,19 +25,34 @@ void weft_poll_use_heap(void);
 /* A descriptor that is watched. The list and the context are its owner's. */
 typedef struct weft_poll_fd {
     int fd;
+    int events; /* WEFT_FD_: watched now; 0 also after an error of the descriptor */
     void *context;
     weft_list waiters;
-    void (*ready)(struct weft_poll_fd *watched, int events); /* on the loop's stack; WEFT_FD_ */
+    void (*ready)(struct weft_poll_fd *watched, int events); /* on the loop's stack; WEFT_FD_, both of an error */
+    void (*closed)(void *context);                           /* in a later turn than the closing; may be NULL */
 } weft_poll_fd;
 
 /* Begins to watch nothing of fd. 0 or -errno. */
 int weft_poll_fd_open(weft_loop *loop, int fd, void (*ready)(weft_poll_fd *watched, int events), weft_poll_fd **ret_watched);
 
-/* Watches these events in place of the former ones; calls `ready` while one of them is there. 0 or -errno. */
+/* Watches these events, or nothing, in place of the former ones; calls `ready` while one of them is there. 0 or -errno. */
 int weft_poll_fd_set(weft_poll_fd *watched, int events);
 
 /* Stops at once, and gives it back a little later. */
 void weft_poll_fd_close(weft_poll_fd *watched);
+
+/* A signal that is watched. The context is its owner's. */
+typedef struct weft_poll_signal {
+    void *context;
+    void (*came)(void *context);   /* on the loop's stack */
+    void (*closed)(void *context); /* in a later turn than the closing */
+} weft_poll_signal;
+
+/* Watches a signal from now on. 0 or -errno: then neither of the calls comes. */
+int weft_poll_signal_open(weft_loop *loop, int signal, weft_poll_signal calls, weft_poll_signal **ret_watched);
+
+/* Stops at once, and gives it back a little later. */
+void weft_poll_signal_close(weft_poll_signal *watched);
 
 /* The uv_loop_t. */
 void *weft_poll_uv(weft_loop *loop);
