@@ -2,6 +2,7 @@
 """The rules of form over the tree; and, for each rule, made-up sources to which it must object."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -154,14 +155,13 @@ def clang_format():
 
 
 def misformatted(program, paths, cwd):
-    """The files among `paths` that clang-format would change."""
-    wrong = []
-    for path in paths:
-        style = '--style=file:%s' % (ROOT / '.clang-format')
-        done = subprocess.run([program, style, '--dry-run', '--Werror', path], cwd=cwd, capture_output=True, text=True)
-        if done.returncode != 0:
-            wrong.append(done.stderr.splitlines()[0])
-    return wrong
+    """The first complaint about each of `paths` that clang-format would change. (To start it takes longer than a file.)"""
+    style = '--style=file:%s' % (ROOT / '.clang-format')
+    done = subprocess.run([program, style, '--dry-run', '--Werror', *paths], cwd=cwd, capture_output=True, text=True)
+    complaints = re.findall(r'^(.+?):\d+:\d+: error: .*$', done.stderr, re.MULTILINE)
+    assert (done.returncode != 0) == bool(complaints), done.stderr
+    lines = done.stderr.splitlines()
+    return [next(line for line in lines if line.startswith(path + ':')) for path in dict.fromkeys(complaints)]
 
 
 def test_the_sources_are_formatted():
