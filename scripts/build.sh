@@ -45,12 +45,21 @@ test_processes() {
     echo $((processors + (processors + 1) / 2))
 }
 
-# test_build DIR [arguments of meson test]: builds all of DIR (which is prepared), runs its tests, shows those that failed and
-# prints the count as the last line. TEST_LIMIT seconds (600) bound the time of all tests together.
+# needed_files DIR [arguments of meson test]: the files that these tests need, with which it suffices to build them.
+needed_files() {
+    needed_dir=$1
+    shift
+    meson test -C "$needed_dir" --no-rebuild --list "$@" 2>/dev/null | scripts/needed "$needed_dir"
+}
+
+# test_build DIR [arguments of meson test]: builds all of DIR (which is prepared), or those files that are listed in $build_only,
+# runs its tests, shows those that failed and prints the count as the last line. TEST_LIMIT seconds (600) bound the time of all
+# tests together.
 test_build() {
     test_dir=$1
     shift
-    quietly ninja -C "$test_dir"
+    # shellcheck disable=SC2086
+    quietly ninja -C "$test_dir" ${build_only:-}
     rm -f "$test_dir"/meson-logs/testlog*.json
     status=0
     timeout --foreground --kill-after=20 "${TEST_LIMIT:-600}" meson test -C "$test_dir" --no-rebuild \

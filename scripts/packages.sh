@@ -25,7 +25,7 @@ packages_of() {
         printf '%s\n' libbz2-dev liblzma-dev golang-github-gorilla-websocket-dev
         printf '%s\n' g++ libcmocka-dev python3 python3-pytest python3-aiohttp python3-websockets node-ws curl \
             valgrind libc6-dbg clang llvm clang-format gdb chromium chromium-driver python3-selenium \
-            nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client sslscan
+            nginx-light haproxy python3-httpx nodejs golang-go wrk nghttp2-client sslscan mold
         clang_runtime
         other_processors
         ;;

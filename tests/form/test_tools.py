@@ -137,6 +137,15 @@ def test_pytest_that_finds_no_test_fails(tmp_path):
     assert [case.outcome for case in cases] == ['failed'] and done.returncode != 0
 
 
+def test_what_tests_need_is_found():
+    needed = load('needed').needed
+    tests = [{'name': 'a', 'depends': ['x', 'y']}, {'name': 'b', 'depends': ['y']}, {'name': 'c', 'depends': ['z']}]
+    targets = [{'id': name, 'filename': ['/build/' + name]} for name in 'xyz']
+    assert needed(['weft:unit / a', 'b'], tests, targets) == ['/build/x', '/build/y']
+    with pytest.raises(KeyError):
+        needed(['weft:unit / d'], tests, targets)
+
+
 SCRIPTS = ['run', 'test', 'sanitize', 'install-packages']
 
 
