@@ -21,6 +21,7 @@
 #include "lib/http/chunked.h"
 #include "lib/http/field.h"
 #include "lib/http/head_check.h"
+#include "tests/unit/grow.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,7 +44,7 @@ typedef struct decoded {
 
 static void add(char **text, size_t *size, const char *more, size_t more_size)
 {
-    *text = realloc(*text, *size + more_size + 1);
+    *text = grow(*text, *size, more_size + 1);
     CHECK(*text);
     memcpy(*text + *size, more, more_size);
     *size += more_size;

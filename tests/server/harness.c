@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include "lib/base/memory.h"
+#include "tests/unit/grow.h"
 
 char harness_log[64 * 1024];
 static size_t log_size;
@@ -147,7 +148,7 @@ static void on_input(weft_transport *t, char *data, int64_t size)
         c->has_ended = true;
     if (size <= 0)
         return;
-    c->got = realloc(c->got, c->got_size + (size_t)size + 1);
+    c->got = grow(c->got, c->got_size, (size_t)size + 1);
     memcpy(c->got + c->got_size, data, (size_t)size);
     c->got_size += (size_t)size;
     c->got[c->got_size] = '\0';

@@ -11,6 +11,7 @@
 #include <weft/test.h>
 
 #include "lib/net/transport.h"
+#include "tests/unit/grow.h"
 
 typedef struct probe {
     weft_transport t;
@@ -39,7 +40,7 @@ static void probe_input(weft_transport *t, char *data, int64_t size)
     p->inputs++;
     if ((size_t)size > p->largest)
         p->largest = (size_t)size;
-    p->got = realloc(p->got, p->got_size + (size_t)size);
+    p->got = grow(p->got, p->got_size, (size_t)size);
     memcpy(p->got + p->got_size, data, (size_t)size);
     p->got_size += (size_t)size;
     if (p->echoes)
