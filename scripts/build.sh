@@ -52,9 +52,9 @@ needed_files() {
     meson test -C "$needed_dir" --no-rebuild --list "$@" 2>/dev/null | scripts/needed "$needed_dir"
 }
 
-# test_build DIR [arguments of meson test]: builds all of DIR (which is prepared), or those files that are listed in $build_only,
-# runs its tests, shows those that failed and prints the count as the last line. TEST_LIMIT seconds (600) bound the time of all
-# tests together.
+# test_build DIR [arguments of meson test]: builds all of DIR (which is prepared), or the files that $build_only lists, runs its
+# tests, shows those that failed and prints the count as the last line. TEST_LIMIT seconds (600) bound the time of all tests
+# together.
 test_build() {
     test_dir=$1
     shift
