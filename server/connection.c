@@ -13,6 +13,7 @@
 #include "server/connection_own.h"
 #include "server/events.h"
 #include "server/request.h"
+#include "server/tls.h"
 
 /* ---- states ---- */
 
@@ -89,6 +90,20 @@ void weft_connection_linger(weft_connection *c)
         weft_connection_close(c, false);
     else if (!c->has_ended && weft_transport_read_start(&c->transport) < 0)
         weft_connection_close(c, true);
+}
+
+void weft_connection_part(weft_connection *c)
+{
+    if (!weft_tls_is(&c->transport)) {
+        weft_output_flush(c->server);
+        if (c->state == WEFT_CONNECTION_CLOSING)
+            return;
+        if (c->transport.took_all && c->input.size == 0 && c->transport.queued == 0) {
+            weft_connection_close(c, false);
+            return;
+        }
+    }
+    weft_connection_linger(c);
 }
 
 /* ---- events ---- */

@@ -65,6 +65,7 @@ void weft_connection_after_reply(weft_connection *c, weft_request *req)
         c->upgrade->ops->released(c->upgrade);
         return;
     }
+    bool client_ends = req->head.version_minor > 0 && !req->head.keep_alive; /* it said so: not by being old */
     int64_t left = 0;
     bool is_known = c->state != WEFT_CONNECTION_CLOSING && weft_request_skip_body(req, &left);
     bool wants_continue = weft_request_awaits_continue(req, left);
@@ -81,7 +82,10 @@ void weft_connection_after_reply(weft_connection *c, weft_request *req)
                                  : !is_known || wants_continue ? WEFT_END_UNREAD_BODY
                                  : is_stopping                 ? WEFT_END_STOPPED
                                                                : WEFT_END_LAST_REPLY);
-        weft_connection_linger(c);
+        if (client_ends && left == 0)
+            weft_connection_part(c);
+        else
+            weft_connection_linger(c);
         return;
     }
     c->discard = (uint32_t)left;

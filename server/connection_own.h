@@ -20,6 +20,10 @@ void weft_connection_read_start(weft_connection *c);
 /* All is said: sends it, ends our direction, and waits for the peer's end. */
 void weft_connection_linger(weft_connection *c);
 
+/* The same after the request that the client itself has said is its last (RFC 9112, section 9.6): without a linger, if all is
+ * sent and no end of TLS is to come, for then it has nothing to send that the kernel could answer by a reset. */
+void weft_connection_part(weft_connection *c);
+
 /* Gives its slot back once nothing uses it: it may be gone afterwards. */
 void weft_connection_free_if_unused(weft_connection *c);
 

@@ -69,6 +69,7 @@ struct weft_transport {
     bool is_open;  /* until close */
     bool is_reading;
     bool is_tcp;
+    bool took_all;  /* the last read left nothing behind it (not set by TLS) */
     bool has_ended; /* the end of input, or an error, has been said */
     bool is_shut;   /* our direction has been ended */
     bool is_last;   /* set by the owner: it shuts down at once behind what it sends next, which may wait for that */
@@ -76,8 +77,8 @@ struct weft_transport {
     _Alignas(8) char handle[264]; /* the uv_tcp_t, uv_pipe_t or memory end */
 };
 
-/* Takes over a connected, non-blocking, close-on-exec socket; on failure it is still the caller's, and nothing is to be closed
- * (t->is_open is false). 0 or -errno. */
+/* Takes over a connected, non-blocking, close-on-exec socket, of TCP one that a listener (with TCP_NODELAY) has accepted; on
+ * failure it is still the caller's, and nothing is to be closed (t->is_open is false). 0 or -errno. */
 int weft_transport_open_fd(weft_transport *t, weft_loop *loop, int fd, bool is_tcp, const weft_transport_events *events);
 
 /* Two ends in memory, each on the same loop; `capacity` bytes may be under way in each direction before sends queue. An end

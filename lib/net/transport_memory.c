@@ -308,6 +308,7 @@ static void deliver(struct end *e)
         e->size -= size;
         e->at = e->size ? e->at + size : 0;
         e->received += size;
+        t->took_all = e->size == 0;
         say_soon(e); /* for what is left, or for the end */
         if (is_open(peer_of(e)) && peer_of(e)->t->queued > 0)
             say_soon(peer_of(e));
@@ -401,7 +402,7 @@ static void init(weft_transport *t, struct end *e, struct pair *pair, weft_loop 
     t->queued = 0;
     t->error = 0;
     t->is_open = true;
-    t->is_reading = t->is_tcp = t->has_ended = t->is_shut = t->has_loan = false;
+    t->is_reading = t->took_all = t->is_tcp = t->has_ended = t->is_shut = t->has_loan = false;
     *(struct end **)(void *)t->handle = e;
     e->magic = END_MAGIC;
     e->t = t;

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -85,6 +84,7 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
     weft_transport *t = transport_of(handle);
     weft_net *net = t->loop->net;
     if (size > 0) {
+        t->took_all = size < WEFT_NET_INPUT;
         weft_net_trim_input(net, (size_t)size);
         t->events->input(t, buf->base, size);
     } else if (size < 0) {
@@ -450,7 +450,7 @@ static void init(weft_transport *t, weft_loop *loop, bool is_tcp, const weft_tra
     t->error = 0;
     t->is_open = true;
     t->is_tcp = is_tcp;
-    t->is_reading = t->has_ended = t->is_shut = t->has_loan = false;
+    t->is_reading = t->took_all = t->has_ended = t->is_shut = t->has_loan = false;
     uv_loop_t *uv = weft_poll_uv(loop);
     if (is_tcp)
         CHECK(uv_tcp_init(uv, (uv_tcp_t *)(void *)t->handle) == 0);
@@ -466,8 +466,7 @@ int weft_transport_open_fd(weft_transport *t, weft_loop *loop, int fd, bool is_t
     t->is_open = false;
     if (!weft_net_of(loop))
         return -ENOMEM;
-    int on = 1;
-    if (is_tcp ? setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 : fcntl(fd, F_GETFL) < 0)
+    if (!is_tcp && fcntl(fd, F_GETFL) < 0)
         return -errno;
     init(t, loop, is_tcp, events);
     if (is_tcp)

@@ -353,6 +353,33 @@ static int lingers(void)
     return finish(server, &c);
 }
 
+/* A client that says itself that it is done is not waited for, unless it goes on all the same. */
+static int parts_from_those_that_are_done(void)
+{
+    static const struct {
+        const char *request;
+        bool parts;
+    } rows[] = {
+        { "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", true },
+        { "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", false },
+        { "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc", true },
+        { "POST /ignore HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc", false },
+        { "POST /ignore HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nab", false },
+        { "GET / HTTP/1.0\r\nHost: a\r\n\r\n", false },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        client c;
+        weft_server *server = begin(&c, 4096);
+        client_send(&c, rows[i].request, strlen(rows[i].request));
+        settle();
+        WEFT_CHECK(c.has_ended && c.error == 0 && client_got_one(&c, 200));
+        bool parts = rows[i].parts && !harness_is_by_tls(); /* there the end of TLS is awaited */
+        WEFT_CHECK(server->connection_count == (parts ? 0 : 1) && server->counts.requests == 1);
+        finish(server, &c);
+    }
+    return 0;
+}
+
 /* The limit of a linger begins when the last byte has gone, not while a slow client still reads. */
 static int lingers_behind_a_slow_reader(void)
 {
@@ -383,6 +410,7 @@ static const weft_test tests[] = {
     TEST(read_ahead),
     TEST(reading_goes_on),
     TEST(lingers),
+    TEST(parts_from_those_that_are_done),
     TEST(lingers_behind_a_slow_reader),
 };
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +51,9 @@ struct door {
 
 static void accepted(void *context, int fd, bool is_tcp)
 {
+    int on = 0;
+    socklen_t size = sizeof on;
+    WEFT_CHECK(!is_tcp || (getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0 && on)); /* transports rely on it */
     struct door *door = context;
     WEFT_CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) && (fcntl(fd, F_GETFL) & O_NONBLOCK));
     WEFT_CHECK(door->count < (int)COUNT(door->fds));
