@@ -8,7 +8,7 @@
 struct session {
     unsigned char *data; /* LWS_PRE bytes for the library, then the message */
     size_t size, room;
-    int is_binary;
+    int is_binary, is_due; /* the library also says that one may write when nobody has asked */
 };
 
 static int add(struct session *s, const void *in, size_t size)
@@ -34,8 +34,10 @@ static int receive(struct lws *wsi, struct session *s, const void *in, size_t si
     s->is_binary = lws_frame_is_binary(wsi);
     if (add(s, in, size) < 0)
         return -1;
-    if (lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0)
+    if (lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0) {
+        s->is_due = 1;
         lws_callback_on_writable(wsi);
+    }
     return 0;
 }
 
@@ -46,8 +48,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_RECEIVE:
         return receive(wsi, s, in, size);
     case LWS_CALLBACK_SERVER_WRITEABLE:
-        if (!s->data)
+        if (!s->is_due)
             return 0;
+        s->is_due = 0;
         return lws_write(wsi, s->data + LWS_PRE, s->size, s->is_binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < 0 ? -1 : 0;
     case LWS_CALLBACK_CLOSED:
         free(s->data);
@@ -65,7 +68,7 @@ int main(int argc, char **argv)
         { .name = NULL },
     };
     struct lws_context_creation_info info = {
-        .protocols = protocols, .iface = "127.0.0.1", .gid = (gid_t)-1, .uid = (uid_t)-1
+        .protocols = protocols, .iface = "127.0.0.1", .gid = -1, .uid = -1
     };
     if (argc != 2)
         return 2;
