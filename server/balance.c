@@ -18,7 +18,8 @@ enum {
     MAIL_MAX = 64, /* connections that wait to be taken; past it they are not passed on */
     SPARE = 1,     /* more than its share, and this, and a part of it: */
     SPARE_PART = 32,
-    LINE = 64, /* of the cache */
+    BRIEF = 16, /* as many times the open ones have been accepted within a beat: they come and go */
+    LINE = 64,  /* of the cache */
 };
 
 /* Who has not turned for so long may be held. A little more than a beat. */
@@ -33,8 +34,9 @@ struct mail {
 struct seat {
     _Alignas(LINE) _Atomic int64_t load; /* connections */
     _Atomic int64_t beat;
-    pthread_mutex_t lock; /* over what follows */
-    weft_server *server;  /* NULL: it takes nothing */
+    uint64_t accepted, accepted_lately; /* by its own thread: at the last beat, and between the last two */
+    pthread_mutex_t lock;               /* over what follows */
+    weft_server *server;                /* NULL: it takes nothing */
     struct weft_loop_post post;
     bool is_posted;
     size_t count;
@@ -68,8 +70,12 @@ void weft_balance_count(weft_server *server, int more)
 
 void weft_balance_beat(weft_server *server, weft_duration now)
 {
-    if (server->app->seats)
-        atomic_store_explicit(&seat_of(server)->beat, now, memory_order_relaxed);
+    if (!server->app->seats)
+        return;
+    struct seat *seat = seat_of(server);
+    atomic_store_explicit(&seat->beat, now, memory_order_relaxed);
+    seat->accepted_lately = server->counts.accepted - seat->accepted;
+    seat->accepted = server->counts.accepted;
 }
 
 /* ---- taking ---- */
@@ -151,6 +157,8 @@ bool weft_balance_pass_on(weft_server *server, size_t door, int fd, bool is_tcp)
     int64_t open = (int64_t)atomic_load_explicit(&app->open, memory_order_relaxed) + 1;
     int64_t share = open / (int64_t)app->seats->count;
     if (load <= share + share / SPARE_PART + SPARE)
+        return false;
+    if (own->accepted_lately > BRIEF * (uint64_t)load) /* to pass one on costs more than it takes to serve it here */
         return false;
     least = find_least(app->seats, weft_loop_now(server->loop));
     if (!least || least == own || atomic_load_explicit(&least->load, memory_order_relaxed) + 1 >= load)

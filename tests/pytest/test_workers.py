@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -99,6 +100,17 @@ def test_each_has_its_share_of_the_connections(crew, count):
         for sock in crowd:
             sock.close()
         time.sleep(0.1 * SLOW)  # until both have seen that
+    assert server.stop() == 0
+
+
+def test_connections_that_come_and_go_stay_where_they_are(crew):
+    """All but those of the first beats, before a worker knows of what kind they are."""
+    server = crew()
+    out = subprocess.run(['wrk', '-c', '64', '-t', '1', '-d', '3', '-H', 'Connection: close', server.url + '/'],
+                         check=True, capture_output=True, text=True, timeout=60 * SLOW).stdout  # fmt: skip
+    assert 'Socket errors' not in out, out
+    passed_on, connections = map(int, once(server, b'/passed-on').split())
+    assert connections > 1000 and passed_on < connections / 20
     assert server.stop() == 0
 
 

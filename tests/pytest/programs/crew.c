@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <weft.h>
@@ -97,6 +98,21 @@ static int block(weft_request *req)
     return who(req);
 }
 
+/* Connections that one worker accepted and the other serves, of all. */
+static weft_app *the_app;
+
+static int passed_on(weft_request *req)
+{
+    weft_counter counters[200];
+    size_t count = weft_app_counters(the_app, counters, sizeof counters / sizeof counters[0]);
+    uint64_t passed = 0, all = 0;
+    for (size_t i = 0; i < count; i++) {
+        passed += strcmp(counters[i].name, "connections_passed_on") == 0 ? counters[i].value : 0;
+        all += strcmp(counters[i].name, "connections") == 0 ? counters[i].value : 0;
+    }
+    return weft_reply_text(req, 200, "%llu %llu", (unsigned long long)passed, (unsigned long long)all);
+}
+
 /* May a worker wait for SIGTERM itself? */
 static int ask_for_signal(weft_request *req)
 {
@@ -109,9 +125,10 @@ static int ask_for_signal(weft_request *req)
 
 int main(int argc, char **argv)
 {
-    weft_app *app = weft_app_new();
+    weft_app *app = the_app = weft_app_new();
     weft_app_hooks(app, .start = start, .stop = stop, .worker_start = worker_start, .worker_stop = worker_stop);
     weft_get(app, "/", who);
+    weft_get(app, "/passed-on", passed_on);
     weft_get(app, "/signal", ask_for_signal);
     weft_get(app, "/late/{ms:int}", late);
     weft_get(app, "/block/{ms:int}", block);
