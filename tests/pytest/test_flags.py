@@ -63,9 +63,10 @@ def test_flags_win_over_the_environment(start):
 def test_log_level(start):
     demo = start('demo', '--listen', '127.0.0.1:0', '--debug')
     with demo.connect() as sock:
-        sock.sendall(b'GET\n')
+        sock.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
         read_reply(sock)
     assert demo.stop(signal.SIGINT) == 0 and ' debug ' in demo.log
+    assert 'still alive' not in demo.log  # the task that waits for a next request is no leak
     quiet = start('misbehave', '--listen', '127.0.0.1:0', '--log-level', 'error')
     with pytest.raises(AssertionError):
         quiet.wait_log('listening', 0.3)
