@@ -67,9 +67,7 @@ int main(int argc, char **argv)
         { .name = "echo", .callback = on_event, .per_session_data_size = sizeof(struct session), .rx_buffer_size = 65536 },
         { .name = NULL },
     };
-    struct lws_context_creation_info info = {
-        .protocols = protocols, .iface = "127.0.0.1", .gid = -1, .uid = -1
-    };
+    struct lws_context_creation_info info = { .protocols = protocols, .iface = "127.0.0.1", .gid = -1, .uid = -1 };
     if (argc != 2)
         return 2;
     info.port = (int)strtol(argv[1], NULL, 10);

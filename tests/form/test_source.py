@@ -147,11 +147,12 @@ def test_code_keeps_its_lines_and_loses_its_words():
 
 def clang_format():
     """clang-format 14, the one whose opinion the committed file was written for; others differ in details."""
-    for name in ('clang-format-14', 'clang-format'):
-        program = shutil.which(name)
-        if program and ' version 14.' in subprocess.run([program, '--version'], capture_output=True, text=True).stdout:
+    programs = [program for program in map(shutil.which, ('clang-format-14', 'clang-format')) if program]
+    assert programs, 'clang-format is not installed'
+    for program in programs:
+        if ' version 14.' in subprocess.run([program, '--version'], capture_output=True, text=True).stdout:
             return program
-    pytest.skip('clang-format 14 is not installed')
+    pytest.skip('this clang-format is another one than 14')
 
 
 def misformatted(program, paths, cwd):

@@ -8,13 +8,11 @@ import socket
 import time
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
 
-selenium = pytest.importorskip('selenium')
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.options import Options  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-
-from by_tls import BY_TLS  # noqa: E402
+from by_tls import BY_TLS
 
 SLOW = float(os.environ.get('WEFT_TIME_FACTOR', '1'))
 FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -79,8 +77,6 @@ class Page:
 
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
-    if not shutil.which('chromium') or not shutil.which('chromedriver'):
-        pytest.skip('chromium is not installed')
     options = Options()
     options.binary_location = shutil.which('chromium')
     insecure = ('--ignore-certificate-errors',) if BY_TLS else ()

@@ -9,7 +9,6 @@ import asyncio
 import os
 import pathlib
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -238,14 +237,12 @@ def test_httpx(player):
     check(player, asks, [(answer.status_code, answer.content) for answer in answers])
 
 
-@pytest.mark.skipif(not shutil.which('node'), reason='there is no Node')
 @pytest.mark.parametrize('how', ['fetch', 'http'])
 def test_node(player, how):
     """undici takes no 100 that it has not asked for, and leaves a connection after a HEAD."""
     read_by_lines(player, ['node', CLIENTS / 'reader.mjs', how], is_undici=how == 'fetch')
 
 
-@pytest.mark.skipif(not shutil.which('go'), reason='there is no Go')
 def test_go(player, tmp_path):
     program = tmp_path / 'reader'
     cache = os.environ.get('GOCACHE') or str(BUILD / 'go-cache')

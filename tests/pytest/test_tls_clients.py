@@ -3,7 +3,6 @@
 clients, Go and Chromium among them, run by TLS with TEST_TLS."""
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 from xml.etree import ElementTree
@@ -52,7 +51,6 @@ def test_aiohttp_and_a_web_socket(demo, authority):
     assert demo.stop() == 0
 
 
-@pytest.mark.skipif(not shutil.which('node'), reason='there is no Node')
 def test_node(demo, authority):
     script = """
         const https = require('https'), fs = require('fs');
@@ -66,7 +64,6 @@ def test_node(demo, authority):
     assert done.stdout.startswith('200 TLSv1.3 Hello, node!'), done.stderr
 
 
-@pytest.mark.skipif(not shutil.which('sslscan'), reason='there is no sslscan')
 def test_sslscan_finds_nothing_of_note(demo, tmp_path):
     out = tmp_path / 'scan.xml'
     subprocess.run(['sslscan', '--no-colour', '--xml=%s' % out, '127.0.0.1:%d' % demo.port], check=True, capture_output=True,

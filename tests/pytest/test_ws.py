@@ -19,6 +19,9 @@ import time
 
 import aiohttp
 import pytest
+import websockets
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
 
 from certificates import Authority
 from conftest import SLOW, URL
@@ -28,7 +31,6 @@ from tls_tools import client_context
 TLS = 'TEST_TLS' in os.environ
 DEFLATES = os.environ.get('WEFT_DEFLATES', '1') == '1'
 CLIENTS = pathlib.Path(__file__).parent / 'ws_clients'
-GORILLA = pathlib.Path('/usr/share/gocode/src/github.com/gorilla/websocket')
 SIZES = [0, 1, 125, 126, 65535, 65536, 1000000]
 SHAKE = (b'GET %s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
          b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')  # fmt: skip
@@ -98,8 +100,6 @@ def test_aiohttp(demo, compress):
 
 @pytest.mark.parametrize('compression', [None, 'deflate'])
 def test_websockets(demo, compression):
-    websockets = pytest.importorskip('websockets')
-
     async def talk():
         async with websockets.connect(demo.ws_url + '/ws/echo', compression=compression, max_size=None, ssl=demo.trust) as ws:
             for size in SIZES:
@@ -114,14 +114,12 @@ def test_websockets(demo, compression):
     asyncio.run(asyncio.wait_for(talk(), 20 * SLOW))
 
 
-@pytest.mark.skipif(not shutil.which('node') or not os.path.isdir('/usr/share/nodejs/ws'), reason='no node-ws')
 def test_node(demo, authority):
     trust = {'NODE_EXTRA_CA_CERTS': str(authority.cert)} if TLS else {}
     subprocess.run(['node', CLIENTS / 'client.js', demo.ws_url + '/ws/echo'], check=True, timeout=30 * SLOW,
                    env={**os.environ, 'NODE_PATH': '/usr/share/nodejs', **trust})
 
 
-@pytest.mark.skipif(not shutil.which('go') or not GORILLA.is_dir(), reason='no golang-github-gorilla-websocket-dev')
 def test_gorilla(demo, tmp_path, authority):
     env = {**os.environ, 'GO111MODULE': 'off', 'GOPATH': '/usr/share/gocode', 'GOFLAGS': '', 'GOCACHE': str(tmp_path / 'cache')}
     if TLS:
@@ -150,10 +148,7 @@ IN_A_PAGE = """
 """
 
 
-@pytest.mark.skipif(not shutil.which('chromium') or not shutil.which('chromedriver'), reason='no Chromium')
 def test_chromium(demo, tmp_path):
-    webdriver = pytest.importorskip('selenium.webdriver')
-    from selenium.webdriver.chrome.service import Service
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which('chromium')
     for flag in ('--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
