@@ -18,8 +18,8 @@ enum {
     MAIL_MAX = 64, /* connections that wait to be taken; past it they are not passed on */
     SPARE = 1,     /* more than its share, and this, and a part of it: */
     SPARE_PART = 32,
-    BRIEF = 16, /* as many times the open ones have been accepted within a beat: they come and go */
-    LINE = 64,  /* of the cache */
+    BRIEF = 4, /* as many times the open ones have been accepted within a beat: they come and go */
+    LINE = 64, /* of the cache */
 };
 
 /* Who has not turned for so long may be held. A little more than a beat. */
