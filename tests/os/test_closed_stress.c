@@ -349,13 +349,14 @@ static bool are_back(int before)
 
 static int shuffled_seeds(void)
 {
-    uint64_t seeds = 150 / tools_slowness() + 1;
+    uint64_t seeds = 150 / tools_slowness() + 1, seed;
     WEFT_CHECK(weft_run(open_a_signal, NULL) == 0);
     int before = os_descriptors(), told = 0, uses[KINDS] = { 0 }, closes[KINDS] = { 0 };
     os_renew_root();
     os_put("lines", "one\ntwo\nthree\n");
     WEFT_CHECK(mkfifo(os_path("fifo"), 0600) == 0 && mkdir(os_path("folder"), 0700) == 0);
-    for (uint64_t seed = 1; seed <= seeds; seed++) {
+    /* Every third seed has a call that is told of a close: a few seeds, where all is slow, may be none of those. */
+    for (seed = 1; seed <= seeds || (told == 0 && seed <= 20 * seeds); seed++) {
         struct stress s = { .random = seed * 31 + 7 };
         int rc = weft_test_run(run_stress, &s, NULL, .seed = seed, .real_time = true);
         bool ok = rc == 0 && s.wrong == 0 && are_back(before);
@@ -372,7 +373,7 @@ static int shuffled_seeds(void)
     for (int i = 0; i < kinds(); i++)
         WEFT_CHECK((uint64_t)uses[i] > seeds / 4 && (uint64_t)closes[i] > seeds / 4);
     WEFT_CHECK(told > 0);
-    printf("# %llu seeds; %d calls were told of a close\n", (unsigned long long)seeds, told);
+    printf("# %llu seeds; %d calls were told of a close\n", (unsigned long long)seed - 1, told);
     return 0;
 }
 
