@@ -53,8 +53,11 @@ class Tap:
 
     @staticmethod
     def text_of(report):
+        """What went wrong, in one line, before all of it: who shows the beginning only shows that."""
+        message = getattr(getattr(report.longrepr, 'reprcrash', None), 'message', '')
+        where = [message.splitlines()[0]] if message else []
         sections = ['---- %s\n%s' % (name, text) for name, text in report.sections]
-        return '\n'.join([getattr(report, 'longreprtext', '') or 'expected to fail, and did not'] + sections)
+        return '\n'.join(where + [getattr(report, 'longreprtext', '') or 'expected to fail, and did not'] + sections)
 
 
 def main(arguments):

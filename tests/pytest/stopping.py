@@ -16,12 +16,13 @@ import time
 # The whole of a suite in another setting: by TLS, or with so many workers.
 BY_TLS = 'TEST_TLS' in os.environ
 WORKERS = os.environ.get('TEST_WORKERS', '1')
+TIME_FACTOR = float(os.environ.get('WEFT_TIME_FACTOR', '1'))
 PROGRAM = os.path.join(os.environ.get('WEFT_BUILD', 'build'), 'tests/pytest/stopper')
 
 
 def until(condition, seconds=10):
     """What the condition returns, as soon as it is true; fails when it does not become so."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * TIME_FACTOR
     while True:
         value = condition()
         if value:

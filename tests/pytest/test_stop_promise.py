@@ -16,9 +16,9 @@ import time
 
 import pytest
 from crowd import Crowd, raise_file_limit
-from stopping import BY_TLS, WORKERS, Server, refuse_filters, request, until
+from stopping import BY_TLS, TIME_FACTOR, WORKERS, Server, refuse_filters, request, until
 
-SLACK = 2.5 * float(os.environ.get('WEFT_TIME_FACTOR', '1'))  # seconds: the machine does other things as well
+SLACK = 2.5 * TIME_FACTOR  # seconds: the machine does other things as well
 CUT = 75
 
 

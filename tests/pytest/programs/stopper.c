@@ -223,8 +223,13 @@ int main(int argc, char **argv)
     weft_get(app, "/clean-up/{ms}", clean_up, .timeout = WEFT_NO_LIMIT);
     weft_app_options options = {
         .struct_size = sizeof options,
-        .body_timeout = 10 * WEFT_MINUTE, /* halves of uploads are to wait as long as a test needs */
+        /* Halves of uploads and of downloads, sockets and what comes last wait as long as a slow machine needs for a crowd. */
+        .body_timeout = 10 * WEFT_MINUTE,
         .body_rate = 1,
+        .write_timeout = 10 * WEFT_MINUTE,
+        .keep_alive_timeout = 10 * WEFT_MINUTE,
+        .websocket_ping_every = 10 * WEFT_MINUTE,
+        .websocket_dead_after = 20 * WEFT_MINUTE,
         .fresh_connection = limit("STOPPER_FRESH"),
         .websocket_drain = limit("STOPPER_WEBSOCKETS"),
         .cancel = limit("STOPPER_CANCEL"),
