@@ -215,6 +215,14 @@ static void on_input(weft_transport *t, char *data, int64_t size)
     weft_output_flush(server);
 }
 
+/* What is unread is in front of what comes next, and so lies in one piece with it. */
+static struct iovec on_room(weft_transport *t)
+{
+    weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
+    bool has_room = c->state == WEFT_CONNECTION_UPGRADED && c->input.size == 0;
+    return has_room ? c->upgrade->ops->room(c->upgrade) : (struct iovec){ NULL, 0 };
+}
+
 static void on_drained(weft_transport *t, int error)
 {
     weft_connection *c = CONTAINER_OF(t, weft_connection, transport);
@@ -258,6 +266,7 @@ static void on_closed(weft_transport *t)
 
 const weft_transport_events weft_connection_events = {
     .input = on_input,
+    .room = on_room,
     .drained = on_drained,
     .eased = on_eased,
     .closed = on_closed,

@@ -46,6 +46,8 @@ typedef struct weft_upgrade {
 
 struct weft_upgrade_ops {
     void (*input)(weft_upgrade *u); /* more is unread, or the peer's direction has ended */
+    /* Where it would have the next input: of length 0, nowhere. What comes there is said by `input` as everything is. */
+    struct iovec (*room)(weft_upgrade *u);
     void (*drained)(weft_upgrade *u);
     void (*closed)(weft_upgrade *u);         /* on any stack: the connection is closing, nothing can be sent or read any more */
     void (*stop)(weft_upgrade *u);           /* the server has begun to drain, or to cancel */

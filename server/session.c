@@ -385,6 +385,14 @@ static void on_input(weft_upgrade *u)
     }
 }
 
+/* A whole message that is awaited takes its bytes where they will lie: all of them in on_input, before the buffer can go. */
+static struct iovec on_room(weft_upgrade *u)
+{
+    weft_ws *ws = session_of(u);
+    bool is_awaited = ws->receiver ? ws->wants_whole : ws->is_served && !ws->has_handler && !ws->serving;
+    return is_awaited ? weft_ws_reader_room(&ws->reader) : (struct iovec){ NULL, 0 };
+}
+
 /* ---- what goes out ---- */
 
 /* Reading has stopped if all connections together held too much: who waits for input is to get it some time. */
@@ -489,6 +497,7 @@ static void on_released(weft_upgrade *u)
 
 static const struct weft_upgrade_ops upgrade_ops = {
     .input = on_input,
+    .room = on_room,
     .drained = on_drained,
     .closed = on_closed,
     .stop = on_stop,

@@ -61,6 +61,7 @@ struct weft_ws {
     bool is_clean;      /* closed by a handshake, not by a reset or silence */
     bool has_failed;    /* by the peer's fault, or for want of memory */
     bool has_pong;      /* in extra: to be sent once the outbox is not high any more */
+    bool wants_whole;   /* the receiver does: a message, not a part */
     uint8_t holds;
     uint16_t close_code;
     weft_upgrade upgrade;

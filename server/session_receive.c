@@ -64,6 +64,7 @@ static int receive(weft_ws *ws, enum weft_ws_want want, enum weft_ws_kind *ret_k
         }
         weft_wait wait = WEFT_WAIT("WebSocket receive", ws, withdraw);
         ws->receiver = &wait;
+        ws->wants_whole = want == WEFT_WS_WANT_MESSAGE;
         rc = weft_wait_park(&wait);
         if (rc < 0)
             return rc;

@@ -127,9 +127,10 @@ char *weft_net_lend_input(weft_net *net)
     return net->input;
 }
 
-void weft_net_trim_input(weft_net *net, size_t size)
+void weft_net_trim_input(weft_net *net, const char *input, size_t size)
 {
-    SANITIZE_POISON(net->input + size, WEFT_NET_INPUT - size);
+    if (input == net->input)
+        SANITIZE_POISON(net->input + size, WEFT_NET_INPUT - size);
 }
 
 void weft_net_return_input(weft_net *net)

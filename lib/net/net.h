@@ -47,7 +47,7 @@ void weft_net_give_block(weft_net *net, void *block);
 
 /* The buffer of input, from before a read until its event has been handled. */
 char *weft_net_lend_input(weft_net *net);
-void weft_net_trim_input(weft_net *net, size_t size); /* only so much of it holds input */
+void weft_net_trim_input(weft_net *net, const char *input, size_t size); /* only so much of it holds input, if that is it */
 void weft_net_return_input(weft_net *net);
 
 #endif

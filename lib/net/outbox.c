@@ -21,6 +21,7 @@
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/base/sanitize.h"
 #include "lib/base/slab.h"
 #include "lib/net/net.h"
 
@@ -83,6 +84,7 @@ static weft_shared *take_small(void)
     weft_shared *buf = all->small;
     all->small = *(weft_shared **)(void *)buf;
     all->small_count--;
+    SANITIZE_UNPOISON(buf, SMALL_SIZE);
     return buf;
 }
 
@@ -96,6 +98,7 @@ static void give_small(weft_shared *buf)
     *(weft_shared **)(void *)buf = all->small;
     all->small = buf;
     all->small_count++;
+    SANITIZE_POISON((char *)buf + sizeof(void *), SMALL_SIZE - sizeof(void *));
 }
 
 weft_shared *weft_shared_new(size_t size)

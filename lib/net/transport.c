@@ -5,6 +5,13 @@
 #include <errno.h>
 
 #include "lib/base/check.h"
+#include "lib/net/net.h"
+
+struct iovec weft_transport_input_place(weft_transport *t)
+{
+    struct iovec room = t->events->room ? t->events->room(t) : (struct iovec){ NULL, 0 };
+    return room.iov_len > 0 ? room : (struct iovec){ weft_net_lend_input(t->loop->net), WEFT_NET_INPUT };
+}
 
 int weft_transport_send(weft_transport *t, const struct iovec *parts, int count)
 {

@@ -24,10 +24,13 @@ struct weft_address;
 
 /* What the owner is told. In each of them the owner may call anything on the transport, close included. */
 typedef struct weft_transport_events {
-    /* size > 0: bytes, at most 64 KiB, in a buffer of the loop that is valid (and may be written to) until this returns. 0: the
-     * peer has ended its direction; said once. < 0: -errno, the connection is broken in both directions; said once. After
-     * either no more input comes, and reading is off. Only said while reading. */
+    /* size > 0: bytes, at most 64 KiB, in a buffer of the loop that is valid (and may be written to) until this returns, or in
+     * the owner's `room`. 0: the peer has ended its direction; said once. < 0: -errno, the connection is broken in both
+     * directions; said once. After either no more input comes, and reading is off. Only said while reading. */
     void (*input)(weft_transport *t, char *data, int64_t size);
+    /* Where the owner would have the next input, which spares it a copy: asked right before it is read, not by TLS. Of length
+     * 0: nowhere. NULL: the owner never has room. */
+    struct iovec (*room)(weft_transport *t);
     /* What was queued has all been sent (0), or cannot be (-errno, said once). Not said when nothing had to be queued. */
     void (*drained)(weft_transport *t, int error);
     /* Some of what was queued has been sent and some is left: t->queued has fallen. NULL: the owner does not ask. */
@@ -98,7 +101,9 @@ static inline int weft_transport_read_start(weft_transport *t)
     return t->is_reading || t->has_ended ? 0 : t->ops->read_start(t);
 }
 
-/* For the transports themselves. */
+/* For the transports themselves: where the next input is to go, the owner's room or the loop's buffer of input. */
+struct iovec weft_transport_input_place(weft_transport *t);
+
 static inline void weft_transport_say_eased(weft_transport *t)
 {
     if (t->events->eased)

@@ -278,12 +278,13 @@ static void drain(struct end *e)
     t->events->drained(t, t->error);
 }
 
-static size_t input_size(struct end *e)
+/* Of the next input event, into a place of `most` bytes. */
+static size_t input_size(struct end *e, size_t most)
 {
     const weft_memory_knobs *knobs = &e->knobs;
     size_t size = taken(e);
-    if (size > WEFT_NET_INPUT)
-        size = WEFT_NET_INPUT;
+    if (size > most)
+        size = most;
     if (knobs->input_most && size > knobs->input_most)
         size = knobs->input_most;
     for (size_t i = 0; i < knobs->split_count; i++) {
@@ -299,12 +300,13 @@ static size_t input_size(struct end *e)
 static void deliver(struct end *e)
 {
     weft_transport *t = e->t;
-    size_t size = input_size(e);
-    if (size > 0) {
+    if (taken(e) > 0) {
         weft_net *net = t->loop->net;
-        char *input = weft_net_lend_input(net);
+        struct iovec place = weft_transport_input_place(t);
+        size_t size = input_size(e, place.iov_len);
+        char *input = place.iov_base;
         memcpy(input, e->data + e->at, size);
-        weft_net_trim_input(net, size);
+        weft_net_trim_input(net, input, size);
         e->size -= size;
         e->at = e->size ? e->at + size : 0;
         e->received += size;

@@ -75,8 +75,8 @@ static int fd_of(const weft_transport *t)
 static void lend_input(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
 {
     (void)suggested;
-    weft_net *net = transport_of(handle)->loop->net;
-    *ret_buf = uv_buf_init(weft_net_lend_input(net), WEFT_NET_INPUT);
+    struct iovec place = weft_transport_input_place(transport_of(handle));
+    *ret_buf = uv_buf_init(place.iov_base, (unsigned)place.iov_len);
 }
 
 static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
@@ -84,8 +84,8 @@ static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buf)
     weft_transport *t = transport_of(handle);
     weft_net *net = t->loop->net;
     if (size > 0) {
-        t->took_all = size < WEFT_NET_INPUT;
-        weft_net_trim_input(net, (size_t)size);
+        t->took_all = (size_t)size < buf->len;
+        weft_net_trim_input(net, buf->base, (size_t)size);
         t->events->input(t, buf->base, size);
     } else if (size < 0) {
         if (size == UV_EOF && t->error == -ECONNRESET)

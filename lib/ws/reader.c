@@ -17,6 +17,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
+#include "lib/base/sanitize.h"
 
 enum {
     FIRST_ROOM = WEFT_WS_SMALL,
@@ -99,6 +100,7 @@ static char *take_buffer(weft_ws_store *store, size_t room, size_t *ret_room)
             return weft_mem_alloc(WEFT_WS_SMALL);
         store->small = *(void **)(void *)small;
         store->small_count--;
+        SANITIZE_UNPOISON(small, WEFT_WS_SMALL);
         return small;
     }
     for (int i = 0; room >= SPARE_MIN && i < SPARES; i++) {
@@ -107,6 +109,7 @@ static char *take_buffer(weft_ws_store *store, size_t room, size_t *ret_room)
             continue;
         store->spares[i] = (struct weft_ws_spare){ NULL, 0 };
         *ret_room = spare.room;
+        SANITIZE_UNPOISON(spare.data, spare.room);
         return spare.data;
     }
     *ret_room = room;
@@ -119,6 +122,7 @@ static void give_buffer(weft_ws_store *store, char *data, size_t room)
         *(void **)(void *)data = store->small;
         store->small = data;
         store->small_count++;
+        SANITIZE_POISON(data + sizeof(void *), WEFT_WS_SMALL - sizeof(void *));
         return;
     }
     for (int i = 0; room >= SPARE_MIN && room <= SPARE_MAX && i < SPARES; i++) {
@@ -126,6 +130,7 @@ static void give_buffer(weft_ws_store *store, char *data, size_t room)
             continue;
         char *smaller = store->spares[i].data;
         store->spares[i] = (struct weft_ws_spare){ data, room };
+        SANITIZE_POISON(data, room);
         data = smaller;
         break;
     }
@@ -358,6 +363,14 @@ static enum weft_ws_kind read_payload(weft_ws_reader *r, enum weft_ws_want want,
         return WEFT_WS_PART;
     }
     return WEFT_WS_MORE;
+}
+
+/* The last bytes of a frame come by the way of all, with what follows it: to read them alone would be a read more. */
+struct iovec weft_ws_reader_room(const weft_ws_reader *r)
+{
+    uint64_t left = r->in_frame && !r->is_compressed && !r->is_delivered ? r->frame.size - r->frame_taken : 0;
+    bool has_room = left > BELIEVED && left < r->room - r->size;
+    return has_room ? (struct iovec){ r->data + r->size, (size_t)left } : (struct iovec){ NULL, 0 };
 }
 
 /* ---- frames ---- */

@@ -19,6 +19,8 @@
 #ifndef WEFT_LIB_WS_READER_H
 #define WEFT_LIB_WS_READER_H
 
+#include <sys/uio.h>
+
 #include "lib/codec/deflate.h"
 #include "lib/ws/frame.h"
 #include "lib/ws/utf8.h"
@@ -105,6 +107,11 @@ void weft_ws_reader_close(weft_ws_reader *r);
 /* The next event from in[0, size), of which *ret_taken bytes are used up. */
 enum weft_ws_kind weft_ws_reader_next(weft_ws_reader *r, enum weft_ws_want want, const char *in, size_t size, size_t *ret_taken,
                                       weft_ws_event *event);
+
+/* Where the next bytes of a large frame's payload may be put, in place of a buffer that they would be copied from: they are
+ * then given to weft_ws_reader_next as `in`, which unmasks them where they lie. Of length 0 when there is no such frame; else
+ * valid until the next call. */
+struct iovec weft_ws_reader_room(const weft_ws_reader *r);
 
 /* Lets go of the message that was handed out, now. */
 void weft_ws_reader_release(weft_ws_reader *r);

@@ -149,24 +149,104 @@ static int every_split(void)
     return close_server();
 }
 
-static int large_messages(void)
+/* And what comes behind it in one piece; with a mask that would show if a byte were unmasked twice, or not. */
+static void large_message(size_t step)
 {
-    enum { SIZE = 300 * 1000 };
+    enum { SIZE = 300 * 1000, HEADER = 14, BEHIND = 8 };
+    static const char key[4] = "\x01\x52\xa3\xf4";
     client c;
-    char *bytes = malloc(SIZE + 14);
-    open_server();
+    char *bytes = malloc(HEADER + SIZE + BEHIND), *payload = malloc(SIZE);
     ws_open(&c, server, "/ws");
-    memcpy(bytes, "\x82\xff\0\0\0\0\0\x04\x93\xe0" Z, 14);
-    for (int i = 0; i < SIZE; i++)
-        bytes[14 + i] = (char)(i * 7 + i / 251);
-    for (size_t at = 0; at < SIZE + 14; at += 10000) {
-        size_t size = SIZE + 14 - at < 10000 ? SIZE + 14 - at : 10000;
+    memcpy(bytes, "\x82\xff\0\0\0\0\0\x04\x93\xe0", HEADER - 4);
+    memcpy(bytes + HEADER - 4, key, 4);
+    for (int i = 0; i < SIZE; i++) {
+        payload[i] = (char)(i * 7 + i / 251);
+        bytes[HEADER + i] = (char)(payload[i] ^ key[i % 4]);
+    }
+    memcpy(bytes + HEADER + SIZE, "\x81\x82" Z "ab", BEHIND);
+    for (size_t at = 0, left = HEADER + SIZE + BEHIND, size; left > 0; at += size, left -= size) {
+        size = left < step ? left : step;
         client_send(&c, bytes + at, size);
         settle();
     }
     settle();
-    WEFT_CHECK(c.got_size == SIZE + 10 && memcmp(c.got + 10, bytes + 14, SIZE) == 0);
+    WEFT_CHECK(c.got_size == 10 + SIZE + 4 && memcmp(c.got + 10, payload, SIZE) == 0);
+    WEFT_CHECK(memcmp(c.got + 10 + SIZE,
+                      "\x81\x02"
+                      "ab",
+                      4) == 0);
     WEFT_CHECK(server->counts.buffered < 1024);
+    client_close(&c, true);
+    free(bytes);
+    free(payload);
+}
+
+static int large_messages(void)
+{
+    open_server();
+    large_message(10000);
+    large_message(65537);
+    large_message(SIZE_MAX);
+    return close_server();
+}
+
+/* What is wrong with a text is seen where it lies, and the end of the socket takes that memory. */
+static int large_text_that_is_none(void)
+{
+    enum { SIZE = 300 * 1000 };
+    client c;
+    char *bytes = malloc(14 + SIZE);
+    open_server();
+    ws_open(&c, server, "/ws");
+    memcpy(bytes, "\x81\xff\0\0\0\0\0\x04\x93\xe0" Z, 14);
+    memset(bytes + 14, 'x', SIZE);
+    bytes[14 + SIZE / 2] = '\xff';
+    client_send(&c, bytes, 14 + SIZE);
+    settle();
+    WEFT_CHECK(c.got_size > 4 && memcmp(c.got + 2, "\x03\xef", 2) == 0);
+    client_close(&c, true);
+    free(bytes);
+    return close_server();
+}
+
+/* Waits for a whole message, and then for what there is of it. */
+static int whole_or_parts(weft_request *req)
+{
+    weft_ws *ws;
+    weft_message message;
+    weft_part part;
+    size_t size = 0;
+    int rc = 0;
+    WEFT_TRY(weft_ws_accept(req, &ws));
+    WEFT_TIMEOUT (limit, 10 * WEFT_MILLISECOND) {
+        rc = weft_ws_receive(ws, &message);
+    }
+    see("%s", weft_strerror(rc));
+    do {
+        rc = weft_ws_receive_part(ws, &part);
+        for (size_t i = 0; rc > 0 && i < part.size; i++, size++)
+            WEFT_CHECK(((const char *)part.data)[i] == (char)(size * 7 + size / 251));
+    } while (rc > 0 && !part.is_last);
+    see(" %zu", size);
+    return rc < 0 ? rc : 0;
+}
+
+static int a_message_that_is_then_taken_in_parts(void)
+{
+    enum { SIZE = 300 * 1000 };
+    client c;
+    char *bytes = malloc(14 + SIZE);
+    open_server();
+    weft_get(app, "/whole-or-parts", whole_or_parts);
+    ws_open(&c, server, "/whole-or-parts");
+    memcpy(bytes, "\x82\xff\0\0\0\0\0\x04\x93\xe0" Z, 14);
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[14 + i] = (char)(i * 7 + i / 251);
+    client_send(&c, bytes, 100000);
+    WEFT_CHECK(weft_sleep(20 * WEFT_MILLISECOND) == 0);
+    client_send(&c, bytes + 100000, 14 + SIZE - 100000);
+    settle();
+    CHECK_SEEN("the deadline has passed 300000");
     client_close(&c, true);
     free(bytes);
     return close_server();
@@ -506,6 +586,8 @@ int main(int argc, char **argv)
         TEST(echoes),
         TEST(every_split),
         TEST(large_messages),
+        TEST(large_text_that_is_none),
+        TEST(a_message_that_is_then_taken_in_parts),
         TEST(streaming_in),
         TEST(pings_are_answered_meanwhile),
         TEST(the_peer_closes),

@@ -23,6 +23,9 @@ typedef struct probe {
     bool closes_itself; /* in its first input event */
     bool stops_itself;  /* reading, in each input event */
     bool spoils;        /* writes over its input */
+    char *room;         /* where it would have the next input, */
+    size_t room_size;   /* and how much of it: falls as it comes */
+    size_t in_room;     /* bytes that came there */
 } probe;
 
 static void probe_input(weft_transport *t, char *data, int64_t size)
@@ -37,6 +40,12 @@ static void probe_input(weft_transport *t, char *data, int64_t size)
         return;
     }
     WEFT_CHECK(t->is_reading && size <= 64 * 1024);
+    if (p->room_size > 0) {
+        WEFT_CHECK(data == p->room && (size_t)size <= p->room_size);
+        p->room += size;
+        p->room_size -= (size_t)size;
+        p->in_room += (size_t)size;
+    }
     p->inputs++;
     if ((size_t)size > p->largest)
         p->largest = (size_t)size;
@@ -51,6 +60,13 @@ static void probe_input(weft_transport *t, char *data, int64_t size)
         weft_transport_read_stop(t);
     if (p->closes_itself)
         weft_transport_close(t, false);
+}
+
+static struct iovec probe_room(weft_transport *t)
+{
+    probe *p = CONTAINER_OF(t, probe, t);
+    WEFT_CHECK(!p->in_call && t->is_open && t->is_reading);
+    return (struct iovec){ p->room, p->room_size };
 }
 
 static void probe_drained(weft_transport *t, int error)
@@ -78,6 +94,7 @@ static void probe_closed(weft_transport *t)
 
 static const weft_transport_events probe_events = {
     .input = probe_input,
+    .room = probe_room,
     .drained = probe_drained,
     .eased = probe_eased,
     .closed = probe_closed,

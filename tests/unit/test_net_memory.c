@@ -96,6 +96,26 @@ static int test_input_is_at_most_the_buffer(void)
     return 0;
 }
 
+static int test_the_owner_has_room(void)
+{
+    char data[300], room[200];
+    probe a, b;
+    probe_pattern(data, sizeof data);
+    WEFT_TRY(open_pair(&a, &b, sizeof data));
+    a.room = room;
+    a.room_size = sizeof room;
+    probe_read(&a);
+    WEFT_CHECK(probe_send(&b, data, 50) == 0);
+    settle();
+    WEFT_CHECK(a.in_room == 50 && a.inputs == 1);
+    WEFT_CHECK(probe_send(&b, data + 50, 250) == 0);
+    settle();
+    WEFT_CHECK(a.in_room == 200 && a.inputs == 3 && memcmp(room, data, 200) == 0); /* no byte more */
+    WEFT_CHECK(a.got_size == 300 && memcmp(a.got, data, 300) == 0);
+    close_pair(&a, &b);
+    return 0;
+}
+
 static int test_splits(void)
 {
     static const char text[] = "abcdefghij";
@@ -399,6 +419,7 @@ static const weft_test tests[] = {
     { .name = "bytes arrive, from the loop", .body = test_bytes_arrive },
     { .name = "reading stops and goes on", .body = test_reading_stops },
     { .name = "an input event is at most the loop's buffer", .body = test_input_is_at_most_the_buffer },
+    { .name = "input where its owner has room", .body = test_the_owner_has_room },
     { .name = "input in chosen splits", .body = test_splits },
     { .name = "back-pressure: queued, drained, in order", .body = test_back_pressure },
     { .name = "refused sends are queued", .body = test_refused_sends_are_queued },

@@ -117,6 +117,37 @@ static int test_exchange(void)
     return in_real_time(exchange_both);
 }
 
+static void fill_room(bool is_tcp)
+{
+    char data[300], room[200];
+    probe a, b;
+    probe_pattern(data, sizeof data);
+    open_pair(&a, &b, is_tcp);
+    a.room = room;
+    a.room_size = sizeof room;
+    probe_read(&a);
+    WEFT_CHECK(probe_send(&b, data, 50) == 0);
+    WAIT_UNTIL(a.in_room == 50);
+    WEFT_CHECK(a.t.took_all);
+    WEFT_CHECK(probe_send(&b, data + 50, 250) == 0);
+    WAIT_UNTIL(a.got_size == 300);
+    WEFT_CHECK(a.in_room == 200 && memcmp(room, data, 200) == 0 && memcmp(a.got, data, 300) == 0);
+    close_pair(&a, &b);
+}
+
+static int fill_room_of_both(void *arg)
+{
+    (void)arg;
+    fill_room(true);
+    fill_room(false);
+    return 0;
+}
+
+static int test_the_owner_has_room(void)
+{
+    return in_real_time(fill_room_of_both);
+}
+
 /* Sends of many sizes to a peer that does not read: queued, in order, said once when they have gone. */
 static void queue_much(bool is_tcp, bool in_the_end)
 {
@@ -756,6 +787,7 @@ static int test_memory_runs_out(void)
 
 static const weft_test tests[] = {
     { .name = "transports exchange bytes", .plain = test_exchange },
+    { .name = "input where its owner has room", .plain = test_the_owner_has_room },
     { .name = "a reset is heard by a write first", .plain = test_reset_is_heard_by_a_write },
     { .name = "transports queue, drain and end in order", .plain = test_queue },
     { .name = "sends while others are on their way", .plain = test_send_while_draining },

@@ -364,6 +364,83 @@ static void each_length(void **state)
     }
 }
 
+/* What there is room for is put where it will lie; `steps` tells how much at a time. */
+static void fill_room(size_t size, const size_t *steps, size_t step_count)
+{
+    feed f;
+    weft_ws_event event;
+    char *payload = malloc(size), *bytes = malloc(size + 14);
+    size_t taken;
+    for (size_t k = 0; k < size; k++)
+        payload[k] = (char)(k * 31 + k / 7);
+    size_t all = feed_frame(bytes, 0x82, payload, size, 5), at = 64 * 1024;
+    feed_open(&f, WEFT_WS_SERVER);
+    feed_bytes(&f, bytes, at);
+    assert_int_equal(weft_ws_reader_room(&f.reader).iov_len, 0); /* its length is not believed yet */
+    feed_bytes(&f, bytes + at, 100);
+    at += 100;
+    struct iovec room = weft_ws_reader_room(&f.reader);
+    assert_int_equal(room.iov_len, all - at);
+    for (size_t n = 0; room.iov_len > 0; n++, room = weft_ws_reader_room(&f.reader)) {
+        size_t step = steps[n % step_count] < room.iov_len ? steps[n % step_count] : room.iov_len;
+        assert_true(room.iov_len > 64 * 1024);
+        memcpy(room.iov_base, bytes + at, step);
+        enum weft_ws_kind kind = weft_ws_reader_next(&f.reader, f.want, room.iov_base, step, &taken, &event);
+        assert_int_equal(taken, step);
+        at += step;
+        assert_int_equal(kind, at == all ? WEFT_WS_MESSAGE : WEFT_WS_MORE);
+    }
+    if (at < all)
+        assert_int_equal(weft_ws_reader_next(&f.reader, f.want, bytes + at, all - at, &taken, &event), WEFT_WS_MESSAGE);
+    assert_int_equal(f.reader.size, size);
+    assert_memory_equal(f.reader.data, payload, size);
+    assert_int_equal(f.reader.data[size], 0);
+    assert_int_equal(feed_close(&f), 0);
+    free(payload);
+    free(bytes);
+}
+
+static void large_frames_where_they_lie(void **state)
+{
+    (void)state;
+    static const size_t whole[] = { SIZE_MAX }, odd[] = { 1, 4095, 4096, 4097, 3, 70001 };
+    fill_room(1024 * 1024, whole, 1);
+    fill_room(1024 * 1024, odd, COUNT(odd));
+    fill_room(64 * 1024 + 64 * 1024 + 87, whole, 1); /* a byte more than what comes by the way of all */
+}
+
+/* Of a frame that is not wanted whole, or not as it lies, or whose message is in use. */
+static void no_room(void **state)
+{
+    (void)state;
+    enum { SIZE = 300 * 1024 };
+    char *bytes = calloc(1, SIZE + 14);
+    feed f;
+    feed_open(&f, WEFT_WS_SERVER);
+    assert_int_equal(weft_ws_reader_room(&f.reader).iov_len, 0);
+    f.want = WEFT_WS_WANT_PART;
+    feed_bytes(&f, "\x82\xff\0\0\0\0\0\4\xb0\0" Z, 14);
+    feed_bytes(&f, bytes, 100 * 1024);
+    assert_int_equal(weft_ws_reader_room(&f.reader).iov_len, 0);
+    feed_close(&f);
+
+    feed_open(&f, WEFT_WS_SERVER);
+    f.reader.window_bits = 15;
+    feed_bytes(&f, "\xc2\xff\0\0\0\0\0\4\xb0\0" Z, 14);
+    for (int i = 0; i < 20 * 1024; i++) /* empty stored blocks */
+        feed_bytes(&f, "\0\0\0\xff\xff", 5);
+    assert_false(f.is_over);
+    assert_int_equal(weft_ws_reader_room(&f.reader).iov_len, 0);
+    feed_close(&f);
+
+    feed_open(&f, WEFT_WS_SERVER);
+    feed_bytes(&f, bytes, feed_frame(bytes, 0x82, bytes + 14, 10, 0));
+    assert_int_equal(f.message_count, 1);
+    assert_int_equal(weft_ws_reader_room(&f.reader).iov_len, 0);
+    feed_close(&f);
+    free(bytes);
+}
+
 static void limits_to_the_byte(void **state)
 {
     (void)state;
@@ -522,6 +599,8 @@ int main(void)
         cmocka_unit_test(masks),
         cmocka_unit_test(written_frames_are_read),
         cmocka_unit_test(each_length),
+        cmocka_unit_test(large_frames_where_they_lie),
+        cmocka_unit_test(no_room),
         cmocka_unit_test(limits_to_the_byte),
         cmocka_unit_test(fragments_to_the_limit),
         cmocka_unit_test(the_budget_is_kept),
