@@ -216,7 +216,7 @@ static bool spin_for_jobs(weft_loop *loop)
     pthread_mutex_lock(&loop->inbox_lock);
     loop->is_spinning = true;
     pthread_mutex_unlock(&loop->inbox_lock);
-    weft_spin_learn(&loop->spin, weft_spin(&loop->has_posts));
+    weft_spin_try(&loop->spin, &loop->has_posts);
     loop->unpolled++;
     return weft_loop_drain_inbox(loop);
 }

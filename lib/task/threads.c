@@ -86,7 +86,7 @@ static void spin_for_job(struct weft_thread_pool *pool)
 {
     pool->spinning++;
     pthread_mutex_unlock(&pool->lock);
-    weft_spin(&pool->queued);
+    weft_spin(&pool->queued, pool->loop->spin.yields);
     pthread_mutex_lock(&pool->lock);
     pool->spinning--;
 }

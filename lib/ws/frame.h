@@ -66,7 +66,7 @@ void weft_ws_context_give(weft_ws_contexts *pool, weft_ws_context *context, bool
 void weft_ws_contexts_close(weft_ws_contexts *pool);
 
 /* Takes the next `size` bytes of the frame's payload, of which `taken` were taken before, through a context that belongs to
- * this frame, and writes them unmasked to `out`. 0, or WEFT_EPROTOCOL: wslay objects. */
+ * this frame, and writes them unmasked to `out`, which may be `in`. 0, or WEFT_EPROTOCOL: wslay objects. */
 int weft_ws_frame_take(weft_ws_context *context, const weft_ws_frame *frame, uint64_t taken, const char *in, size_t size,
                        char *out);
 

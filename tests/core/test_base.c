@@ -3,6 +3,9 @@
 /* Arena, slab, lists, the fault plan, the random generator, durations at their limits. */
 #include "tests/core/core.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
 #include "lib/base/list.h"
@@ -287,7 +290,7 @@ static int count_tries(weft_spin_credit *credit, int waits, bool has_come)
     for (int i = 0; i < waits; i++) {
         if (!weft_spin_is_worth(credit))
             continue;
-        weft_spin_learn(credit, has_come);
+        weft_spin_learn(credit, has_come, 0);
         tries++;
     }
     return tries;
@@ -298,20 +301,53 @@ static int busy_waits_that_fail_are_given_up(void)
     weft_spin_credit credit;
     weft_spin_init(&credit, 2);
     WEFT_CHECK(count_tries(&credit, 100, true) == 100);
-    WEFT_CHECK(count_tries(&credit, 1000, false) <= 3 + 1000 / WEFT_SPIN_REST);   /* the credit, then one now and then */
-    WEFT_CHECK(count_tries(&credit, 2 * WEFT_SPIN_REST, true) >= WEFT_SPIN_REST); /* one that succeeds brings others */
-    weft_spin_init(&credit, 1);
-    WEFT_CHECK(count_tries(&credit, 1000, true) == 0);
+    WEFT_CHECK(count_tries(&credit, 63 * WEFT_SPIN_REST, false) <= 3 + 6); /* the credit, then fewer and fewer */
+    WEFT_CHECK(count_tries(&credit, 4 * WEFT_SPIN_REST_MOST, false) >= 2);
+    WEFT_CHECK(count_tries(&credit, WEFT_SPIN_REST_MOST + 100, true) >= 100); /* one that succeeds brings others */
+    weft_spin_learn(&credit, false, 3 * WEFT_MILLISECOND);                    /* much too late: that must not be repeated */
+    WEFT_CHECK(count_tries(&credit, WEFT_SPIN_REST_MOST - 1, true) == 0);
+    WEFT_CHECK(count_tries(&credit, 10, true) == 10);
     return 0;
 }
 
 static int a_busy_wait_is_short(void)
 {
-    atomic_int sign = 1;
-    WEFT_CHECK(weft_spin(&sign));
-    atomic_store(&sign, 0);
-    weft_duration start = weft_clock_monotonic();
-    WEFT_CHECK(!weft_spin(&sign) && weft_clock_monotonic() >= start + WEFT_SPIN_TIME);
+    for (int yields = 0; yields < 2; yields++) {
+        atomic_int sign = 1;
+        WEFT_CHECK(weft_spin(&sign, yields));
+        atomic_store(&sign, 0);
+        weft_duration start = weft_clock_monotonic();
+        WEFT_CHECK(!weft_spin(&sign, yields) && weft_clock_monotonic() >= start + WEFT_SPIN_TIME);
+    }
+    return 0;
+}
+
+static void *raise_sign(void *sign)
+{
+    atomic_store((atomic_int *)sign, 1);
+    return NULL;
+}
+
+/* Both threads on one processor: the wait lets the other one run. */
+static int on_one_processor_a_busy_wait_yields(void)
+{
+    weft_spin_credit credit;
+    weft_spin_init(&credit, 2);
+    WEFT_CHECK(!credit.yields);
+    weft_spin_init(&credit, 1);
+    WEFT_CHECK(credit.yields);
+    cpu_set_t before, one;
+    WEFT_CHECK(sched_getaffinity(0, sizeof before, &before) == 0);
+    CPU_ZERO(&one);
+    CPU_SET((unsigned)sched_getcpu(), &one);
+    WEFT_CHECK(sched_setaffinity(0, sizeof one, &one) == 0); /* and so of threads that are made now */
+    pthread_t thread;
+    atomic_int sign = 0;
+    WEFT_CHECK(pthread_create(&thread, NULL, raise_sign, &sign) == 0);
+    while (!weft_spin(&sign, true)) {
+    }
+    WEFT_CHECK(pthread_join(thread, NULL) == 0);
+    WEFT_CHECK(sched_setaffinity(0, sizeof before, &before) == 0);
     return 0;
 }
 
@@ -329,6 +365,7 @@ static const weft_test tests[] = {
     PLAIN(durations_do_not_overflow),
     PLAIN(busy_waits_that_fail_are_given_up),
     PLAIN(a_busy_wait_is_short),
+    PLAIN(on_one_processor_a_busy_wait_yields),
 };
 
 TEST_MAIN(tests)
