@@ -27,6 +27,7 @@ enum {
     WEFT_EPROTOCOL = -4005,    /* the peer broke the protocol */
     WEFT_ETLS = -4006,         /* the peer does not speak TLS, or not as we do */
     WEFT_ECERTIFICATE = -4007, /* the peer's certificate is not trusted, or is for another name */
+    WEFT_ENAME = -4008,        /* there is no address for a host's name */
 };
 
 /* An error that a request's handler returns to answer with a 4xx or 5xx of its choice; only these become a 4xx. */

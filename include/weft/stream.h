@@ -27,9 +27,12 @@ extern "C" {
 
 typedef struct weft_stream weft_stream;
 
-/* May wait. Connects to "127.0.0.1:80", "localhost:80" (the same), "[::1]:80" (numeric; names follow with the resolver) or
- * "unix:/path". Returns 0 with *ret_stream set, -EINVAL for an address it cannot read (and for ":80" or port 0, which are no
- * place), -ECONNREFUSED and the like, -EAGAIN for a unix socket whose queue is full, -ENOMEM, or the reason. */
+/* May wait. Connects to "example.org:80", "127.0.0.1:80", "localhost:80" (the same), "[::1]:80" or "unix:/path". A host's name
+ * is looked up by the system's resolver, in a thread, and its addresses (8 at most) are tried one after the other, in the
+ * resolver's order. Returns 0 with *ret_stream set, -EINVAL for an address it cannot read (and for ":80" or port 0, which are
+ * no place, and for a name with other than letters, digits, '-', '_' and dots, or that ends in a number), WEFT_ENAME for a name
+ * without an address, -ECONNREFUSED and the like (of the last address), -EAGAIN for a unix socket whose queue is full, -ENOMEM,
+ * or the reason. There is no limit of time but that of the scope around it. */
 #define weft_connect(ret_stream, address) weft_connect_((ret_stream), (address), __FILE__, __LINE__)
 WEFT_API WEFT_WAITS int weft_connect_(weft_stream **ret_stream, const char *address, const char *file, int line);
 

@@ -24,6 +24,8 @@ static const char *own_words(int error)
         return "the peer does not speak TLS as it should";
     case WEFT_ECERTIFICATE:
         return "the peer's certificate is not trusted";
+    case WEFT_ENAME:
+        return "no address for the host's name";
     default:
         return NULL;
     }

@@ -92,6 +92,31 @@ int weft_address_parse(weft_address *ret_address, const char *text)
     return rc;
 }
 
+static bool ends_in_a_number(const char *name, size_t size)
+{
+    static const char digits[] = "0123456789";
+    const char *end = name[size - 1] == '.' ? name + size - 1 : name + size, *label = end;
+    while (label > name && label[-1] != '.')
+        label--;
+    bool is_hexadecimal = end - label >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X');
+    return is_hexadecimal || strspn(label, digits) >= (size_t)(end - label);
+}
+
+int weft_address_split_name(const char *text, char ret_name[WEFT_ADDRESS_NAME_SIZE], int *ret_port)
+{
+    static const char LETTERS[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t size = strspn(text, LETTERS);
+    in_port_t port;
+    if (size < 1 || size >= WEFT_ADDRESS_NAME_SIZE || text[size] != ':' || text[0] == '.' || ends_in_a_number(text, size))
+        return -EINVAL;
+    if (parse_port(&port, text + size + 1) < 0 || port == 0)
+        return -EINVAL;
+    memcpy(ret_name, text, size);
+    ret_name[size] = '\0';
+    *ret_port = ntohs(port);
+    return 0;
+}
+
 int weft_address_port(const weft_address *address)
 {
     if (address->sa.any.sa_family == AF_INET)

@@ -34,6 +34,13 @@ typedef struct weft_address {
 /* 0, or -EINVAL; *ret_address is written only on success. */
 int weft_address_parse(weft_address *ret_address, const char *text);
 
+enum { WEFT_ADDRESS_NAME_SIZE = 254 }; /* of a host's name, with its NUL (RFC 1035 §2.3.4, without the root's dot) */
+
+/* "example.org:80", "localhost:80": the host's name, of letters, digits, '-', '_' and dots, and a port from 1. What ends in a
+ * number ("127.1", "0x7f.0x1") is no name, for a resolver would take it for an address that nobody has written so. 0, or
+ * -EINVAL. */
+int weft_address_split_name(const char *text, char ret_name[WEFT_ADDRESS_NAME_SIZE], int *ret_port);
+
 /* The port of an IPv4 or IPv6 address, 0 of others. */
 int weft_address_port(const weft_address *address);
 void weft_address_set_port(weft_address *address, int port);

@@ -24,6 +24,7 @@
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
 #include "lib/net/address.h"
+#include "lib/net/names.h"
 #include "lib/net/net.h"
 #include "lib/net/stream.h"
 #include "lib/net/tls.h"
@@ -367,44 +368,73 @@ static int connect_to(weft_stream **ret_stream, const weft_address *address, con
     return 0;
 }
 
-static int read_place(weft_address *ret_address, const char *text)
+/* Where to connect to, and by which name. */
+struct target {
+    char name[WEFT_ADDRESS_NAME_SIZE]; /* of a host, or its number; "" of a unix socket */
+    int count;
+    weft_address addresses[WEFT_NAMES_FOUND_MOST];
+};
+
+/* Looks up a host's name, if it is one. */
+static int find_target(struct target *target, const char *text)
 {
-    int rc = weft_address_parse(ret_address, text);
-    return rc == 0 && !is_a_place(ret_address) ? -EINVAL : rc;
+    int port, rc = weft_address_parse(&target->addresses[0], text);
+    bool is_named = weft_address_split_name(text, target->name, &port) == 0;
+    if (rc < 0 && is_named)
+        rc = weft_names_look_up(target->name, port, target->addresses);
+    else if (rc == 0 && !is_a_place(&target->addresses[0]))
+        rc = -EINVAL;
+    if (rc < 0)
+        return rc;
+    target->count = rc > 0 ? rc : 1;
+    if (!is_named && weft_address_host(&target->addresses[0], target->name, sizeof target->name) < 0)
+        target->name[0] = '\0';
+    return 0;
+}
+
+/* It could not be reached there, which says nothing of its other addresses. */
+static bool may_try_next(int rc)
+{
+    return rc < 0 && rc > -4000 && rc != -ENOMEM;
+}
+
+/* One address after the other; the last error is the one that is told. */
+static int connect_to_target(weft_stream **ret_stream, const struct target *target, const struct weft_tls_wrap_options *tls,
+                             const char *file, int line)
+{
+    int rc = connect_to(ret_stream, &target->addresses[0], tls, file, line);
+    for (int i = 1; i < target->count && may_try_next(rc); i++)
+        rc = connect_to(ret_stream, &target->addresses[i], tls, file, line);
+    return rc;
 }
 
 int weft_connect_(weft_stream **ret_stream, const char *text, const char *file, int line)
 {
+    struct target target;
     int rc = weft_wait_check("connect");
-    if (rc < 0)
-        return rc;
-    weft_address address;
-    rc = read_place(&address, text);
-    return rc < 0 ? rc : connect_to(ret_stream, &address, NULL, file, line);
+    if (rc == 0)
+        rc = find_target(&target, text);
+    return rc < 0 ? rc : connect_to_target(ret_stream, &target, NULL, file, line);
 }
 
 int weft_tls_connect_with(weft_stream **ret_stream, const char *text, const weft_tls_connect_options *given)
 {
     weft_tls_connect_options o = { 0 };
     memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
+    struct target target;
     int rc = weft_wait_check("connect");
-    if (rc < 0)
-        return rc;
-    weft_address address;
-    char host[INET6_ADDRSTRLEN];
-    rc = read_place(&address, text);
+    if (rc == 0)
+        rc = find_target(&target, text);
     if (rc == 0 && !o.name) {
-        static const char name[] = "localhost";
-        bool is_named = strncmp(text, name, sizeof name - 1) == 0;
-        o.name = is_named ? name : host;
-        rc = is_named ? 0 : weft_address_host(&address, host, sizeof host);
+        o.name = target.name;
+        rc = target.name[0] ? 0 : -EINVAL;
     }
     if (rc == 0 && !o.context)
         rc = weft_tls_default_client(weft_here, &o.context);
     if (rc < 0)
         return rc;
     struct weft_tls_wrap_options tls = { .context = o.context, .name = o.name, .alpn = o.alpn, .timeout = o.timeout };
-    return connect_to(ret_stream, &address, &tls, o.file, o.line);
+    return connect_to_target(ret_stream, &target, &tls, o.file, o.line);
 }
 
 /* ---- reading ---- */

@@ -223,15 +223,17 @@ static int outside_a_task(void)
 
 static int errors_have_words(void)
 {
-    static const int errors[] = { WEFT_ECANCELED,    WEFT_EDEADLINE, WEFT_ECLOSED, WEFT_EGONE,      WEFT_EPROTOCOL, WEFT_ETLS,
-                                  WEFT_ECERTIFICATE, -EIO,           -ENOMEM,      WEFT_EHTTP(404), WEFT_EHTTP(503) };
+    static const int errors[] = {
+        WEFT_ECANCELED,    WEFT_EDEADLINE, WEFT_ECLOSED, WEFT_EGONE, WEFT_EPROTOCOL,  WEFT_ETLS,
+        WEFT_ECERTIFICATE, WEFT_ENAME,     -EIO,         -ENOMEM,    WEFT_EHTTP(404), WEFT_EHTTP(503)
+    };
     for (size_t i = 0; i < COUNT(errors); i++) {
         WEFT_CHECK(strcmp(weft_strerror(errors[i]), "unknown error") != 0);
         for (size_t k = 0; k < i; k++)
             WEFT_CHECK(strcmp(weft_strerror(errors[i]), weft_strerror(errors[k])) != 0);
     }
     WEFT_CHECK(strcmp(weft_strerror(0), "success") == 0 && strcmp(weft_strerror(1), "success") == 0);
-    static const int unknown[] = { -3999, -4000, -4008, -4999, -5000, -5099, -5600, INT32_MIN };
+    static const int unknown[] = { -3999, -4000, -4009, -4999, -5000, -5099, -5600, INT32_MIN };
     for (size_t i = 0; i < COUNT(unknown); i++)
         WEFT_CHECK(strcmp(weft_strerror(unknown[i]), "unknown error") == 0);
     return 0;

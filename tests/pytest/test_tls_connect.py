@@ -28,9 +28,9 @@ def site(authority):
     return authority.issue('site', 'localhost', '*.wild.test', 'IP:127.0.0.1')
 
 
-def call(port, env=None, **words):
+def call(port, env=None, host='127.0.0.1', **words):
     """The caller's exit status and what it printed."""
-    done = subprocess.run([CALLER, '127.0.0.1:%d' % port, *('%s=%s' % word for word in words.items())], text=True,
+    done = subprocess.run([CALLER, '%s:%d' % (host, port), *('%s=%s' % word for word in words.items())], text=True,
                           capture_output=True, timeout=30 * SLOW, env={**os.environ, **(env or {})})
     assert done.returncode in (0, 1), done.stderr
     return done.returncode, done.stdout + done.stderr
@@ -106,6 +106,12 @@ def test_another_name(authority, site, name):
     with s_server(site) as server:
         status, shown = call(server.port, ca=authority.cert, name=name)
         assert status == 1 and re.search('(hostname|IP address) mismatch', shown), shown
+
+
+def test_the_name_that_was_looked_up_counts(authority):
+    with s_server(authority.issue('elsewhere', 'elsewhere.test', 'IP:127.0.0.1')) as server:
+        status, shown = call(server.port, ca=authority.cert, host='Localhost')
+        assert status == 1 and 'hostname mismatch' in shown
 
 
 def test_self_signed(tmp_path):
@@ -194,10 +200,11 @@ def test_name_and_protocol_are_asked_for(authority, site):
     try:
         assert call(server.port, ca=authority.cert, name='localhost', alpn='http/1.1') == (0, 'hello\n')
         assert call(server.port, ca=authority.cert) == (0, 'hello\n')
+        assert call(server.port, ca=authority.cert, host='Localhost') == (0, 'hello\n')  # by the system's resolver
     finally:
         server.end()
-    assert server.names == ['localhost', None]  # an address is not asked for (RFC 6066 §3)
-    assert server.protocols == ['http/1.1', None]
+    assert server.names == ['localhost', None, 'Localhost']  # an address is not asked for (RFC 6066 §3)
+    assert server.protocols == ['http/1.1', None, None]
 
 
 def test_a_server_that_says_nothing():

@@ -130,12 +130,69 @@ static void test_port(void **state)
     assert_int_equal(weft_address_port(&address), 65535);
 }
 
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *name; /* NULL: it is none */
+        int port;
+    } cases[] = {
+        { "example.org:80", "example.org", 80 },
+        { "localhost:8080", "localhost", 8080 },
+        { "a:1", "a", 1 },
+        { "a-b_c.D9:65535", "a-b_c.D9", 65535 },
+        { "example.org.:80", "example.org.", 80 },
+        { "4u.example:80", "4u.example", 80 },
+        { "example.4u:80", "example.4u", 80 },
+        { "", NULL, 0 },
+        { ":80", NULL, 0 },
+        { "example.org", NULL, 0 },
+        { "example.org:", NULL, 0 },
+        { "example.org:0", NULL, 0 },
+        { "example.org:65536", NULL, 0 },
+        { "example.org:80x", NULL, 0 },
+        { "example.org:80:80", NULL, 0 },
+        { "exam ple:80", NULL, 0 },
+        { "ex\xc3\xa4mple:80", NULL, 0 },
+        { "example.org/:80", NULL, 0 },
+        { "user@example.org:80", NULL, 0 },
+        { ".:80", NULL, 0 },
+        { ".example:80", NULL, 0 },
+        { "127.0.0.1:80", NULL, 0 },
+        { "127.1:80", NULL, 0 },
+        { "127.1.:80", NULL, 0 },
+        { "2130706433:80", NULL, 0 },
+        { "0x7f000001:80", NULL, 0 },
+        { "example.0X1:80", NULL, 0 },
+        { "example..:80", NULL, 0 },
+        { "[::1]:80", NULL, 0 },
+        { "unix:/tmp/a", NULL, 0 },
+    };
+    char name[WEFT_ADDRESS_NAME_SIZE];
+    int port;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int rc = weft_address_split_name(cases[i].text, name, &port);
+        if (rc != (cases[i].name ? 0 : -EINVAL))
+            fail_msg("\"%s\" gives %d", cases[i].text, rc);
+        if (rc < 0)
+            continue;
+        assert_string_equal(name, cases[i].name);
+        assert_int_equal(port, cases[i].port);
+    }
+    char longest[WEFT_ADDRESS_NAME_SIZE + 4];
+    for (size_t size = WEFT_ADDRESS_NAME_SIZE - 1; size <= WEFT_ADDRESS_NAME_SIZE; size++) {
+        memset(longest, 'x', size);
+        memcpy(longest + size, ":80", 4);
+        assert_int_equal(weft_address_split_name(longest, name, &port), size < WEFT_ADDRESS_NAME_SIZE ? 0 : -EINVAL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads),      cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_path_limit), cmocka_unit_test(test_formats_what_the_kernel_gives),
-        cmocka_unit_test(test_port),
+        cmocka_unit_test(test_port),       cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -540,7 +540,8 @@ static int test_talk_unix(void)
 static int connects(void *arg)
 {
     (void)arg;
-    static const char *const wrong[] = { "", ":80", "127.0.0.1:0", "[::1]:0", "example.org:80", "127.0.0.1", "unix:" };
+    static const char *const wrong[] = { "",       ":80",           "127.0.0.1:0", "[::1]:0",   "127.1:80",
+                                         "a b:80", "example.org:0", "example.org", "127.0.0.1", "unix:" };
     weft_stream *s = NULL;
     for (size_t i = 0; i < COUNT(wrong); i++)
         WEFT_CHECK(weft_connect(&s, wrong[i]) == -EINVAL);
@@ -567,6 +568,63 @@ static int connects(void *arg)
 static int test_connects(void)
 {
     return in_real_time(connects);
+}
+
+/* Of the name that the system's own table has, in letters that are not the ones we know without it; and of one that no resolver
+ * would ask anybody for, as its label is too long. */
+static int connect_by_name(void *arg)
+{
+    char text[32];
+    weft_stream *s = NULL;
+    snprintf(text, sizeof text, "Localhost:%d", *(const int *)arg);
+    int rc = weft_connect(&s, text);
+    WEFT_CHECK((rc == 0) == (s != NULL));
+    weft_stream_close(s);
+    return rc;
+}
+
+static int names(void *arg)
+{
+    static const char unknown[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.invalid:80";
+    weft_stream *s = NULL;
+    WEFT_CHECK(connect_by_name(arg) == 0);
+    WEFT_CHECK(weft_connect(&s, unknown) == WEFT_ENAME && !s);
+    WEFT_CHECK(strstr(weft_error_trail(), "the host aaaa"));
+    WEFT_TIMEOUT (limit, 0) {
+        WEFT_CHECK(connect_by_name(arg) == WEFT_EDEADLINE);
+    }
+    WEFT_CHECK(limit.expired);
+    return 0;
+}
+
+static int test_names(void)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof address;
+    int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    WEFT_CHECK(bind(listening, (struct sockaddr *)&address, size) == 0 && listen(listening, 1000) == 0);
+    WEFT_CHECK(getsockname(listening, (struct sockaddr *)&address, &size) == 0);
+    int port = ntohs(address.sin_port);
+    WEFT_CHECK(weft_test_run(names, &port, NULL, .real_time = true) == 0);
+    WEFT_CHECK(weft_test_run(connect_by_name, &port, NULL) == 0);
+    weft_test_report report;
+    bool has_struck = true;
+    for (uint64_t n = 1; has_struck; n++) { /* in the look-up, and in each connect that follows */
+        has_struck = false;
+        for (int when = 0; when <= WEFT_CANCEL_WOKEN; when++) {
+            int rc = weft_test_run(connect_by_name, &port, &report, .real_time = true, .cancel_at = n,
+                                   .cancel_when = (enum weft_cancel_when)when);
+            WEFT_CHECK(rc == 0 || rc == WEFT_ECANCELED);
+            has_struck = has_struck || report.struck;
+        }
+    }
+    report.struck = true;
+    for (uint64_t n = 1; report.struck; n++) {
+        int rc = weft_test_run(connect_by_name, &port, &report, .real_time = true, .fail_at = n);
+        WEFT_CHECK(rc == 0 || rc == -ENOMEM || rc == -EAGAIN);
+    }
+    close(listening);
+    return 0;
 }
 
 struct job {
@@ -799,6 +857,7 @@ static const weft_test tests[] = {
     { .name = "a stream over tcp", .plain = test_talk_tcp },
     { .name = "a stream over a unix socket", .plain = test_talk_unix },
     { .name = "connecting fails, or is cut short", .plain = test_connects },
+    { .name = "hosts by their names", .plain = test_names },
     { .name = "closed or reset while tasks wait", .plain = test_waiting },
     { .name = "a reset that a write is told of", .plain = test_told_by_a_write },
     { .name = "a stream that is cut goes on", .plain = test_cut },
