@@ -58,7 +58,8 @@ WEFT_API WEFT_WAITS int weft_file_load_(const char *path, size_t limit, weft_byt
  * over it, and the folder is synced.) A new file has .permissions, a former one's are kept unless .permissions is given, but
  * for those to run as its owner or group (04000, 02000), and its group if that may be (else the group that it gets may only do
  * what all may); the owner becomes this process. A link is replaced, not followed. 0; -ENOSPC and the like, -ENOMEM, the
- * reason: then the former content stands, unless a thread had begun, which goes on. */
+ * reason: then the former content stands, unless a thread had begun, which goes on, or it was the folder that could not be
+ * synced (-EIO): then the new content is there, and a power cut may yet bring back the former. */
 #define weft_file_save(path, data, size, ...)                                                                                  \
     weft_file_save_((path), (data), (size), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ })
 WEFT_API WEFT_WAITS int weft_file_save_(const char *path, const void *data, size_t size, const weft_file_options *options);

@@ -80,8 +80,8 @@ def test_each_pair_of_programs_is_shown():
 def test_output(name, block, command):
     command, _, death = command.partition(', ')
     program, *arguments = command.split()
-    if death and SANITIZER != 'none':
-        pytest.skip('a sanitizer reports it in its own way')
+    if death and SANITIZER == 'thread':
+        pytest.skip('the thread sanitizer lays out frames in its own way')
     done = subprocess.run([BUILD / program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=60)  # fmt: skip
     assert documents.even(done.stdout) == documents.even(block.text)
