@@ -161,6 +161,18 @@ void weft_request_foresee_close(weft_request *req)
     c->must_close = is_unknown || left > c->server->app->settings.discard_limit;
 }
 
+/* Whatever the handler still reads: no 100 is sent behind a reply's head, so that nobody can know whether a body comes of which
+ * nothing has come yet (RFC 9110 §10.1.1); and one past its route's limit is neither read nor thrown away. */
+void weft_request_foresee_stream_close(weft_request *req)
+{
+    weft_connection *c = req->connection;
+    if (req->body_ended || weft_request_gone(req))
+        return;
+    bool awaits_continue = req->head.expects_continue && !req->sent_continue && req->body_taken == 0 && c->input.size == 0;
+    c->must_close |= awaits_continue || (req->head.content_length > limit_of(req) &&
+                                         req->head.content_length > c->server->app->settings.discard_limit);
+}
+
 /* ---- waiting ---- */
 
 /* Wakes who waits for the body, at once: the request may be over when this returns. */

@@ -118,6 +118,9 @@ static inline bool weft_request_awaits_continue(const weft_request *req, int64_t
 /* A whole reply is about to be made: must the connection close because of what is left of the body? Then the reply says so. */
 void weft_request_foresee_close(weft_request *req);
 
+/* The same of a streamed reply to a request with a body, of which the handler may read more behind the reply's head. */
+void weft_request_foresee_stream_close(weft_request *req);
+
 /* Unread bytes have come, or the peer's end. On the loop's stack; the request may be over when this returns. */
 void weft_request_on_input(weft_request *req);
 

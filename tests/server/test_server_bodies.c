@@ -182,6 +182,73 @@ static int a_second_reply_closes_nothing(void)
     return 0;
 }
 
+/* ---- streamed replies to requests with a body ---- */
+
+/* What a streamed reply's handler does with the body. */
+static int stream_ignoring(weft_request *req)
+{
+    WEFT_TRY(weft_reply_stream(req, 200, NULL, 2));
+    return weft_write(req, "ok", 2);
+}
+
+static int stream_then_read(weft_request *req)
+{
+    WEFT_TRY(weft_reply_stream(req, 200, NULL, 2));
+    seen.rc = (int)weft_body_read(req, seen.bytes, sizeof seen.bytes);
+    return weft_write(req, "ok", 2);
+}
+
+static int read_then_stream(weft_request *req)
+{
+    seen.rc = (int)weft_body_read(req, seen.bytes, sizeof seen.bytes);
+    return stream_ignoring(req);
+}
+
+static void add_streams(weft_app *app)
+{
+    weft_post(app, "/ignores", stream_ignoring, .body_limit = 10);
+    weft_post(app, "/then-reads", stream_then_read, .body_limit = 10);
+    weft_post(app, "/reads-first", read_then_stream);
+}
+
+#define SENT(path, fields) "POST " path " HTTP/1.1\r\nHost: a\r\n" fields "\r\n\r\n"
+#define EXPECT             "Expect: 100-continue\r\n"
+#define STREAMED           STATUS("200 OK") LENGTH(2)
+
+/* The head says that the connection closes where that is sure by then, and only there. */
+static int streams_say_when_they_close(void)
+{
+    static const struct {
+        const char *in, *then, *out;
+        int rc;
+        bool closes;
+    } rows[] = {
+        { SENT("/ignores", EXPECT "Content-Length: 4"), "", STREAMED CLOSE "\r\nok", 0, true },
+        { SENT("/ignores", EXPECT "Transfer-Encoding: chunked"), "", STREAMED CLOSE "\r\nok", 0, true },
+        { SENT("/then-reads", EXPECT "Content-Length: 4"), "here", STREAMED CLOSE "\r\nok", 4, true },
+        { SENT("/then-reads", EXPECT "Content-Length: 4") "here", GET("/"), STREAMED "\r\nok" FRONT, 4, false },
+        { SENT("/reads-first", EXPECT "Content-Length: 4"), "here", "HTTP/1.1 100 Continue\r\n\r\n" STREAMED "\r\nok", 4,
+          false },
+        { SENT("/ignores", "Content-Length: 300000"), "", STREAMED CLOSE "\r\nok", 0, true },
+        { SENT("/then-reads", "Content-Length: 300000"), "", STREAMED CLOSE "\r\nok", WEFT_EHTTP(413), true },
+        { SENT("/ignores", "Content-Length: 11") "hello hello", GET("/"), STREAMED "\r\nok" FRONT, 0, false },
+        { SENT("/ignores", "Transfer-Encoding: chunked") "0\r\n\r\n", GET("/"), STREAMED "\r\nok" FRONT, 0, false },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        weft_app *app;
+        client c;
+        weft_server *server = begin(&app, add_streams, &c);
+        client_send(&c, rows[i].in, strlen(rows[i].in));
+        settle();
+        client_send(&c, rows[i].then, strlen(rows[i].then));
+        settle();
+        WEFT_CHECK(seen.rc == rows[i].rc && c.has_ended == rows[i].closes);
+        WEFT_CHECK(client_got(&c, rows[i].out, strlen(rows[i].out)));
+        finish(app, server, &c);
+    }
+    return 0;
+}
+
 /* ---- the client has gone ---- */
 
 /* Reads on although the client has gone, with a part of what had come still unread: that has gone too. */
@@ -366,8 +433,13 @@ static int bytes_and_a_reason_in_one_turn(void)
 }
 
 static const weft_test tests[] = {
-    TEST(bodies_with_a_reason_before),    TEST(a_refusal_is_said_again),          TEST(a_body_that_stops_is_refused_for_good),
-    TEST(a_second_reply_closes_nothing),  TEST(bodies_of_a_client_that_has_gone), TEST(gone_is_said_again),
+    TEST(bodies_with_a_reason_before),
+    TEST(a_refusal_is_said_again),
+    TEST(a_body_that_stops_is_refused_for_good),
+    TEST(a_second_reply_closes_nothing),
+    TEST(streams_say_when_they_close),
+    TEST(bodies_of_a_client_that_has_gone),
+    TEST(gone_is_said_again),
     TEST(bytes_and_a_reason_in_one_turn),
 };
 
