@@ -103,6 +103,7 @@ WEFT_API int weft_reply_redirect(weft_request *req, int status, const char *loca
 
 /* Begins a reply whose body follows in pieces by weft_write. `length` is what all pieces together will have, in bytes, or -1 if
  * that is not known: then it is chunked (on HTTP/1.0 the close of the connection ends it). The route's timeout ends here.
+ * A body for which the client awaits its 100 is to be read before: none is sent after this, and the connection closes then.
  * -EINVAL also for a `type` with control bytes or of more than 1 KiB, and for a length below -1. */
 WEFT_API int weft_reply_stream(weft_request *req, int status, const char *type, int64_t length);
 
