@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <uv.h>
 
 #include "lib/base/check.h"
@@ -282,6 +283,21 @@ static int cannot_send(const weft_transport *t)
     return t->error ? t->error : t->is_shut ? -EPIPE : 0;
 }
 
+/* What uv_try_write does, by the calls for sockets: write(2) and writev(2), which it takes, go through the file system's layer.
+ */
+static int64_t send_now(int fd, const struct iovec *parts, int count)
+{
+    enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+    const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count };
+    ssize_t sent;
+    do
+        sent = count == 1 ? send(fd, parts->iov_base, parts->iov_len, FLAGS) : sendmsg(fd, &message, FLAGS);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return sent;
+    return errno == EWOULDBLOCK || errno == ENOBUFS ? -EAGAIN : -errno; /* the kernel has none left now: later it may have */
+}
+
 static int64_t try_send(weft_transport *t, const struct iovec *parts, int count)
 {
     int rc = cannot_send(t);
@@ -289,10 +305,10 @@ static int64_t try_send(weft_transport *t, const struct iovec *parts, int count)
         return rc;
     if (t->queued > 0)
         return -EAGAIN;
-    rc = uv_try_write(stream_of(t), (const uv_buf_t *)(const void *)parts, (unsigned)count);
-    if (rc < 0 && rc != UV_EAGAIN && rc != UV_ENOMEM && rc != UV_ENOBUFS)
-        t->error = rc;
-    return rc == UV_ENOBUFS ? -ENOMEM : rc;
+    int64_t sent = send_now(fd_of(t), parts, count);
+    if (sent < 0 && sent != -EAGAIN && sent != -ENOMEM)
+        t->error = (int)sent;
+    return sent;
 }
 
 /* Copies up to `size` bytes to `to` from the parts, of which *at and *skip tell the present place. */

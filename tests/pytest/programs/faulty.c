@@ -75,6 +75,12 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
     return fails("write", fd) ? -1 : real(fd, parts, count);
 }
 
+ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+    DECLARE_REAL(send);
+    return fails("write", fd) ? -1 : real(fd, data, size, flags);
+}
+
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
     DECLARE_REAL(sendmsg);
