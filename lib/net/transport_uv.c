@@ -284,11 +284,14 @@ static int cannot_send(const weft_transport *t)
 }
 
 /* What uv_try_write does, by the calls for sockets: write(2) and writev(2), which it takes, go through the file system's layer.
- */
-static int64_t send_now(int fd, const struct iovec *parts, int count)
+ * Of others than TCP some are pipes, to which only those can write. */
+static int64_t send_now(const weft_transport *t, const struct iovec *parts, int count)
 {
     enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+    if (!t->is_tcp)
+        return uv_try_write(stream_of(t), (const uv_buf_t *)(const void *)parts, (unsigned)count);
     const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count };
+    int fd = fd_of(t);
     ssize_t sent;
     do
         sent = count == 1 ? send(fd, parts->iov_base, parts->iov_len, FLAGS) : sendmsg(fd, &message, FLAGS);
@@ -305,7 +308,7 @@ static int64_t try_send(weft_transport *t, const struct iovec *parts, int count)
         return rc;
     if (t->queued > 0)
         return -EAGAIN;
-    int64_t sent = send_now(fd_of(t), parts, count);
+    int64_t sent = send_now(t, parts, count);
     if (sent < 0 && sent != -EAGAIN && sent != -ENOMEM)
         t->error = (int)sent;
     return sent;
