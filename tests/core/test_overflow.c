@@ -198,7 +198,7 @@ static int over_canaries(void *arg)
     WEFT_GROUP (g) {
         weft_go(&g, sleep_long, NULL); /* its stack is the one below */
         weft_go(&g, *(weft_task_fn **)arg, NULL);
-        WEFT_TRY(weft_sleep(10 * MS));
+        WEFT_TRY(weft_sleep(500 * MS));
         fputs("the end was not noticed\n", stderr);
         weft_group_cancel(&g);
     }
