@@ -244,7 +244,7 @@ static int wait_for_body(weft_request *req, const char *what)
     if (weft_request_gone(req)) /* either call may have found the connection broken */
         return WEFT_EGONE;
     struct body_wait wait = { .wait = WEFT_WAIT(what, req, withdraw), .req = req };
-    weft_duration began = weft_loop_now(c->server->loop);
+    weft_duration began = weft_loop_recent(c->server->loop);
     req->body_wait = &wait.wait;
     weft_server_set_phase(c->server, c, WEFT_PHASE_BODY);
     int rc = weft_wait_park(&wait.wait);

@@ -26,7 +26,7 @@ static void note_sent(weft_connection *c, int error, size_t before)
         c->left_then += weft_transport_unsent(&c->transport) - before;
         return;
     }
-    c->sent = weft_loop_now(server->loop);
+    c->sent = weft_loop_recent(server->loop);
     c->left_then = weft_transport_unsent(&c->transport);
     weft_list_append(&server->writing, &c->writing);
     weft_server_sweep_by(server, weft_clock_add(c->sent, server->app->settings.write_timeout));

@@ -103,7 +103,7 @@ void weft_session_watch(weft_ws *ws)
 {
     if (ws->unsent > 0 || ws->state != WEFT_WS_OPEN)
         return;
-    weft_duration now = weft_loop_now(loop_of(ws)), wait = weft_session_settings(ws)->write_timeout;
+    weft_duration now = weft_loop_recent(loop_of(ws)), wait = weft_session_settings(ws)->write_timeout;
     ws->unsent = weft_transport_unsent(&ws->connection->transport);
     ws->moved = now;
     if (ws->unsent == 0 && wait > SOON)

@@ -20,7 +20,7 @@ enum { ANSWERS_MOST = 16 * 1024 };
 
 void weft_tls_filter_set_timer(weft_tls_filter *f, weft_duration d)
 {
-    weft_duration due = weft_clock_add(weft_loop_now(f->t->loop), d);
+    weft_duration due = weft_clock_add(weft_loop_recent(f->t->loop), d);
     weft_timer_set(&f->t->loop->wheel, &f->timer, weft_tick_of(due));
 }
 

@@ -81,7 +81,7 @@ static struct slot *last_slot(const weft_list *list)
 
 static weft_duration now(void)
 {
-    return weft_loop_now(weft_here);
+    return weft_loop_recent(weft_here);
 }
 
 static bool has_passed(weft_duration since, weft_duration limit)

@@ -51,6 +51,13 @@ weft_duration weft_loop_clock(weft_loop *loop)
     return is_virtual(loop) ? loop->now : weft_clock_monotonic();
 }
 
+weft_duration weft_loop_recent(weft_loop *loop)
+{
+    if (!is_virtual(loop) && weft_clock_coarse() > loop->now)
+        loop->is_stale = true;
+    return weft_loop_now(loop);
+}
+
 weft_duration weft_loop_deadline(weft_loop *loop, weft_duration d)
 {
     return d == WEFT_NO_LIMIT ? d : weft_clock_add(weft_loop_clock(loop), d);

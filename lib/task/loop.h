@@ -142,8 +142,8 @@ uint64_t weft_loop_draw(weft_loop *loop, uint64_t bound);
 /* The absolute time `d` from now, from a clock read now. */
 weft_duration weft_loop_deadline(weft_loop *loop, weft_duration d);
 
-/* The cached clock: good to about a millisecond, for what happens on every request. The first callback of a poll reads it anew,
- * since the poll may have lasted for hours. */
+/* The cached clock, for what happens on every request: as old as this turn, so about a millisecond, but as long as somebody has
+ * held the loop if somebody has. The first callback of a poll reads it anew, since the poll may have lasted for hours. */
 static inline weft_duration weft_loop_now(weft_loop *loop)
 {
     if (__builtin_expect(loop->is_stale, 0)) {
@@ -152,6 +152,10 @@ static inline weft_duration weft_loop_now(weft_loop *loop)
     }
     return loop->now;
 }
+
+/* The cached clock, read anew if a tick of the kernel's (1 to 10 ms) has passed since: for a limit that begins here, which must
+ * not be over sooner because somebody has held the loop before. */
+weft_duration weft_loop_recent(weft_loop *loop);
 
 /* Something of others begins to run on the loop, after what was before has ended or not, or has ended. */
 static inline void weft_loop_beat_begin(weft_loop *loop)

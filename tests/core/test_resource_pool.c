@@ -381,6 +381,33 @@ static int idle_ones_are_closed_down_to_the_minimum(void)
     return 0;
 }
 
+/* In real time, where the clock is read once a turn: one that comes back after its user has held the loop is not idle since
+ * the turn began. */
+static int held_then_idle(void *arg)
+{
+    enum { HELD = 300, TICK = 10 /* at most, the kernel's */ };
+    struct world w = { 0 };
+    weft_pool *pool;
+    struct resource *resource;
+    (void)arg;
+    WEFT_TRY(OPEN(&pool, &w, .limit = 1, .idle_timeout = 200 * MS));
+    WEFT_TRY(weft_pool_acquire(pool, &resource));
+    weft_duration until = weft_now() + HELD * MS;
+    while (weft_now() < until)
+        ;
+    weft_duration released = weft_now();
+    weft_pool_release(pool, resource);
+    while (w.closed == 0)
+        WEFT_TRY(weft_sleep(1 * MS));
+    WEFT_CHECK(weft_now() - released >= (200 - TICK) * MS);
+    return weft_pool_close(pool);
+}
+
+static int idle_since_it_came_back(void)
+{
+    return weft_test_run(held_then_idle, NULL, NULL, .real_time = true);
+}
+
 static int old_ones_are_not_lent_again(void)
 {
     struct world w = { 0 };
@@ -664,6 +691,7 @@ static const weft_test tests[] = {
     TEST(what_was_idle_is_checked),
     TEST(a_check_that_is_cut_short),
     TEST(idle_ones_are_closed_down_to_the_minimum),
+    PLAIN(idle_since_it_came_back),
     TEST(old_ones_are_not_lent_again),
     TEST(close_waits_for_those_that_are_out),
     TEST(a_close_that_is_cut_short_leaves_it_to_the_last),

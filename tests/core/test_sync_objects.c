@@ -325,14 +325,28 @@ static int rate_in_turn(void)
     return g.result;
 }
 
+static int count_trips(void *count)
+{
+    do
+        ++*(int *)count;
+    while (weft_yield() == 0);
+    return 0;
+}
+
 /* A reason that was there before: refused, and no token taken; nor by one that is cut short later. */
 static int rate_cut_short(void)
 {
     weft_rate r;
     struct taker taker = { .rate = &r, .tokens = 1, .rc = 1 };
     weft_rate_init(&r, 1, 10 * MS, 1);
-    WEFT_TIMEOUT (limit, 0) {
-        WEFT_CHECK(weft_rate_take(&r, 1) == WEFT_EDEADLINE);
+    int trips = 0;
+    WEFT_GROUP (others) {
+        weft_go(&others, count_trips, &trips);
+        WEFT_TIMEOUT (limit, 0) {
+            for (int i = 1; i <= 3; i++)
+                WEFT_CHECK(weft_rate_take(&r, 1) == WEFT_EDEADLINE && trips == i); /* one trip through the scheduler */
+        }
+        break;
     }
     WEFT_CHECK(weft_rate_try_take(&r, 1) == 0);
     WEFT_GROUP (g) {
@@ -344,6 +358,43 @@ static int rate_cut_short(void)
     WEFT_CHECK(weft_rate_take(&r, 1) == 0 && weft_now() == 10 * MS); /* it took nothing */
     weft_rate_close(&r);
     return 0;
+}
+
+struct canceller {
+    weft_scope *scope;
+    weft_duration at;
+};
+
+static int cancel_at(void *arg)
+{
+    const struct canceller *me = arg;
+    WEFT_TRY(weft_sleep(me->at));
+    if (me->scope)
+        weft_cancel(me->scope);
+    return 0;
+}
+
+/* A token and a cancellation in one tick: the wheel serves the line before any task runs, so who was served keeps its token,
+ * and the next takes none; a deadline was set before the wait for the token, so it comes first (see rate_in_turn). */
+static int rate_and_reason_in_one_tick(void)
+{
+    weft_rate r;
+    weft_rate_init(&r, 1, 10 * MS, 1);
+    WEFT_CHECK(weft_rate_try_take(&r, 1) == 0);
+    WEFT_GROUP (g) {
+        struct canceller canceller = { .at = 10 * MS };
+        weft_go(&g, cancel_at, &canceller);
+        WEFT_TRY(weft_yield()); /* its timer is set first, so it runs first when both are due */
+        WEFT_TIMEOUT (around, WEFT_NO_LIMIT) {
+            canceller.scope = &around;
+            WEFT_CHECK(weft_rate_take(&r, 1) == 0 && around.cancelled && weft_now() == 10 * MS);
+            WEFT_CHECK(weft_rate_take(&r, 1) == WEFT_ECANCELED);
+            canceller.scope = NULL;
+        }
+        WEFT_CHECK(weft_rate_take(&r, 1) == 0 && weft_now() == 20 * MS); /* one was taken, not two */
+    }
+    weft_rate_close(&r);
+    return g.result;
 }
 
 static int take_one(void *arg)
@@ -460,6 +511,7 @@ static const weft_test tests[] = {
     TEST(rate_keeps_time),
     TEST(rate_in_turn),
     TEST(rate_cut_short),
+    TEST(rate_and_reason_in_one_tick),
     PLAIN(rate_cancelled_anywhere),
     TEST(reports_name_them),
     TEST(rate_is_never_exceeded),

@@ -25,6 +25,11 @@ struct things {
     weft_barrier barrier;
     weft_pool *pool; /* of one resource, which is lent */
     int *lent, *got;
+    weft_once once; /* run by a task of its own, until `finish` is set */
+    weft_event finish;
+    weft_task *runner;
+    int run_result, runs;
+    bool has_run_begun, is_run_over;
     int item;
 };
 
@@ -60,6 +65,42 @@ static void open_pool(struct things *t)
     WEFT_CHECK(rc == 0);
 }
 
+static int await_finish(void *things)
+{
+    struct things *t = things;
+    t->has_run_begun = true;
+    WEFT_TRY(weft_event_wait(&t->finish));
+    return t->run_result;
+}
+
+static int run_first(void *things)
+{
+    struct things *t = things;
+    int rc = weft_once_run(&t->once, await_finish, t);
+    WEFT_CHECK(rc == t->run_result);
+    t->is_run_over = true;
+    return 0;
+}
+
+static void open_once(struct things *t)
+{
+    weft_once_init(&t->once);
+    weft_event_init(&t->finish);
+    int rc = weft_spawn(&t->runner, run_first, t);
+    WEFT_CHECK(rc == 0);
+    while (!t->has_run_begun)
+        WEFT_CHECK(weft_yield() == 0);
+}
+
+static void close_once_and_runner(struct things *t)
+{
+    weft_event_set(&t->finish);
+    int rc = weft_await(t->runner);
+    WEFT_CHECK(rc == 0);
+    weft_once_close(&t->once);
+    weft_event_close(&t->finish);
+}
+
 static void open_things(struct things *t)
 {
     int five = 5;
@@ -73,10 +114,12 @@ static void open_things(struct things *t)
     weft_event_init(&t->event);
     weft_barrier_init(&t->barrier, 2);
     open_pool(t);
+    open_once(t);
 }
 
 static void close_things(struct things *t)
 {
+    close_once_and_runner(t);
     weft_queue_free(t->empty);
     weft_queue_free(t->full);
     weft_semaphore_close(&t->semaphore);
@@ -365,6 +408,70 @@ static void close_pool(struct things *t)
 }
 
 static const struct kit pool = { "pool", 0, call_pool, wake_pool, taken_pool, left_pool, close_pool, true };
+
+/* ---- once: the run that goes on succeeds, or fails and hands its turn on ---- */
+
+enum { RUN_RESULT = 42 };
+
+static int run_at_once(void *things)
+{
+    struct things *t = things;
+    t->runs++;
+    return RUN_RESULT;
+}
+
+static int call_once(struct things *t)
+{
+    return weft_once_run(&t->once, run_at_once, t);
+}
+
+/* Whoever waits has been served when this returns, and has not run, but in a shuffled queue. */
+static void finish_run(struct things *t, int result)
+{
+    t->run_result = result;
+    weft_event_set(&t->finish);
+    while (!t->is_run_over)
+        WEFT_CHECK(weft_yield() == 0);
+}
+
+static void wake_once(struct things *t)
+{
+    finish_run(t, RUN_RESULT);
+}
+
+static void taken_done(struct things *t)
+{
+    WEFT_CHECK(weft_once_is_done(&t->once) && t->runs == 0);
+}
+
+static void left_done(struct things *t)
+{
+    WEFT_CHECK(weft_once_is_done(&t->once) && call_once(t) == RUN_RESULT && t->runs == 0);
+}
+
+static void close_once(struct things *t)
+{
+    weft_once_close(&t->once);
+}
+
+static const struct kit once = { "once", RUN_RESULT, call_once, wake_once, taken_done, left_done, close_once };
+
+static void wake_turn(struct things *t)
+{
+    finish_run(t, -EIO);
+}
+
+static void taken_turn(struct things *t)
+{
+    WEFT_CHECK(weft_once_is_done(&t->once) && t->runs == 1);
+}
+
+static void left_turn(struct things *t)
+{
+    WEFT_CHECK(!weft_once_is_done(&t->once) && t->runs == 0 && call_once(t) == RUN_RESULT && t->runs == 1);
+}
+
+static const struct kit once_turn = { "once", RUN_RESULT, call_once, wake_turn, taken_turn, left_turn, close_once };
 
 /* ---- select: each of its cases in turn is the one that happens; no other may leave a trace ---- */
 
@@ -752,6 +859,8 @@ static int check_report(const struct kit *kit)
     X(semaphore)                                                                                                               \
     X(lock)                                                                                                                    \
     X(locked)                                                                                                                  \
+    X(once)                                                                                                                    \
+    X(once_turn)                                                                                                               \
     X(condition) X(event) X(barrier) X(pool) X(get) X(put) X(join) X(select_get) X(select_put) X(select_event) X(select_place)
 
 KITS(KIT)

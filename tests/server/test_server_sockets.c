@@ -78,6 +78,71 @@ static int never_read(void *arg)
     return 0;
 }
 
+/* ---- limits that begin while somebody holds the loop ---- */
+
+enum { HELD = 400 /* ms */, LIMIT_OF_BRIEF = 200, TICK = 10 /* at most, the kernel's, by which a limit may begin sooner */ };
+
+static struct {
+    int rc;
+    weft_duration let_go, began, ended;
+} held;
+
+static void hold_loop(void)
+{
+    weft_duration until = weft_now() + HELD * MS;
+    while (weft_now() < until)
+        ;
+    held.let_go = weft_now();
+}
+
+static int hold(weft_request *req)
+{
+    hold_loop();
+    return weft_reply_text(req, 200, "held");
+}
+
+static int hold_and_fill(weft_request *req)
+{
+    hold_loop();
+    return weft_reply_text(req, 200, "%200000d", 5);
+}
+
+static int brief(weft_request *req)
+{
+    held.began = weft_now();
+    held.rc = weft_sleep(WEFT_MINUTE);
+    held.ended = weft_now();
+    return weft_reply_text(req, 504, "late");
+}
+
+static int limits_are_whole(void *arg)
+{
+    (void)arg;
+    static const char ask[] = GET("/hold") GET("/brief"), fill[] = GET("/fill");
+    weft_app *app = app_with_write_timeout();
+    weft_get(app, "/hold", hold);
+    weft_get(app, "/brief", brief, .timeout = LIMIT_OF_BRIEF * MS);
+    weft_get(app, "/fill", hold_and_fill);
+    weft_server *server = harness_open(app);
+    int fd = connect_pair(server);
+    held.rc = 1;
+    WEFT_CHECK(write(fd, TEXT(ask)) == (ssize_t)sizeof ask - 1);
+    while (held.rc == 1)
+        WEFT_TRY(weft_sleep(20 * MS));
+    WEFT_CHECK(held.rc == WEFT_EDEADLINE && held.ended - held.began >= (LIMIT_OF_BRIEF - TICK) * MS);
+    close(fd);
+    fd = connect_pair(server);
+    WEFT_CHECK(write(fd, TEXT(fill)) == (ssize_t)sizeof fill - 1);
+    held.let_go = 0;
+    while (held.let_go == 0 || server->connection_count > 0)
+        WEFT_TRY(weft_sleep(1 * MS));
+    WEFT_CHECK(weft_now() - held.let_go >= (300 - TICK) * MS);
+    close(fd);
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
 /* ---- listeners ---- */
 
 static int connect_to(int port)
@@ -156,14 +221,13 @@ static int limit_of_connections(void *arg)
 
 REAL(slow_but_steady)
 REAL(never_read)
+REAL(limits_are_whole)
 REAL(limit_is_met_by_the_rest)
 REAL(limit_of_connections)
 
 static const weft_test tests[] = {
-    PLAIN(run_slow_but_steady),
-    PLAIN(run_never_read),
-    PLAIN(run_limit_is_met_by_the_rest),
-    PLAIN(run_limit_of_connections),
+    PLAIN(run_slow_but_steady),          PLAIN(run_never_read),           PLAIN(run_limits_are_whole),
+    PLAIN(run_limit_is_met_by_the_rest), PLAIN(run_limit_of_connections),
 };
 
 int main(int argc, char **argv)
