@@ -249,9 +249,13 @@ static bool give(weft_hub *hub, weft_subscriber *s, int rc, weft_shared *buf)
 
 int weft_hub_give(weft_member *member, const weft_post *post)
 {
-    weft_shared *buf = NULL;
-    int rc = encode(member->hub, member->subscriber, post, &buf);
-    rc = hand_over(member->hub, member->subscriber, rc, buf);
+    weft_hub *hub = member->hub;
+    weft_subscriber *s = member->subscriber;
+    weft_shared *buf = weft_recall(hub, s, post);
+    int rc = 1;
+    if (!buf && (rc = encode(hub, s, post, &buf)) > 0)
+        weft_recall_keep(hub, s, post, buf);
+    rc = hand_over(hub, s, rc, buf);
     weft_shared_unref(buf);
     return rc;
 }
@@ -409,6 +413,7 @@ static void free_hub(weft_hub *hub)
         }
     weft_timer_clear(&hub->announce);
     weft_callback_clear(&hub->deliver);
+    weft_recall_end(hub);
     atomic_fetch_sub(&hub->rooms->hub_count, 1);
     weft_mem_free(hub);
 }

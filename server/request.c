@@ -267,7 +267,8 @@ void weft_request_run(weft_request *req)
     req->group.on_error = WEFT_CANCEL_SIBLINGS;
     req->group.keep_ended = false;
     req->group.stack_size = 0;
-    weft_group_enter(&req->group, t, timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(weft_loop_recent(server->loop), timeout));
+    weft_group_enter(&req->group, t,
+                     timeout == WEFT_NO_LIMIT ? timeout : weft_clock_add(weft_loop_recent(server->loop), timeout));
     req->is_open = true;
     if (req->connection->state == WEFT_CONNECTION_CLOSING)
         weft_request_on_gone(req); /* it was closed between the head and here: nobody else would cancel the handler */

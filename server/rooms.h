@@ -5,7 +5,7 @@
  *
  *     the exchange (exchange.c, presence.c): what all threads share of a set of rooms, under one lock. Topics by name: numbers,
  *         history, who is present, and which hubs have members.
- *     a hub (hub.c): the part of a set on one loop: its rooms and their members, which no other thread touches.
+ *     a hub (hub.c, recall.c): the part of a set on one loop: its rooms and their members, which no other thread touches.
  *
  *                        publish: number it, keep it, put it into the mail of each hub with members
  *      any thread ───────────────────────────────────────────────────────────────> exchange
@@ -181,6 +181,13 @@ typedef struct weft_hub {
         } encoded;
     } batch[WEFT_BATCH_MOST];
     struct weft_encodings joined; /* of the batch; rc 0: it cannot be put together for these */
+    struct weft_recalled {
+        uint64_t epoch, number; /* of a post of a history */
+        const weft_subscriber_ops *ops;
+        unsigned variant;
+        weft_shared *buf;         /* NULL: an empty place */
+    } * recalled;                 /* by recall.c; NULL: nobody has joined yet to be given something */
+    size_t recalled_size;         /* bytes */
     size_t done_count, done_size; /* of the mail, and of the figures, since the lock was last held */
     uint64_t delivered, dropped, disconnected;
 
@@ -222,6 +229,15 @@ void weft_hub_wake(weft_hub *hub);
 /* One post to one member, outside the mail: of what it has missed. 0, also when it was dropped by the policy, and counted;
  * -ENOBUFS or -ENOMEM where nothing may be dropped. */
 int weft_hub_give(weft_member *member, const weft_post *post);
+
+/* What has been encoded of a history's post for a subscriber of this kind, with a reference for the caller; NULL. */
+weft_shared *weft_recall(const weft_hub *hub, const weft_subscriber *s, const weft_post *post);
+
+/* Keeps what has just been encoded, if the post is of a history and there is memory. */
+void weft_recall_keep(weft_hub *hub, const weft_subscriber *s, const weft_post *post, weft_shared *buf);
+
+/* Gives all of it back. */
+void weft_recall_end(weft_hub *hub);
 
 /* The member leaves, on its thread. The seat stays. */
 void weft_hub_leave(weft_member *member);

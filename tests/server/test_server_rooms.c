@@ -232,6 +232,81 @@ static int test_history(void)
     return 0;
 }
 
+/* Joins the room as one who has seen nothing, and leaves: it has been given this. */
+static void check_given(sitter *one, weft_rooms *rooms, const char *room, const char *expected)
+{
+    sitter_forget(one);
+    WEFT_CHECK(sitter_join(one, rooms, room, .since = "0") == 0);
+    settle();
+    WEFT_CHECK(sitter_has(one, expected));
+    weft_room_leave(one->seat);
+}
+
+/* Those who come back are given one buffer of what they have missed, of each room and for each kind of member. */
+static int test_what_was_missed_is_encoded_once(void)
+{
+    weft_rooms *rooms = weft_rooms_new(NULL, .history = 6);
+    rooms->random = 1; /* of the places in the table: no two share one */
+    sitter talkers[2], others[3];
+    open_all(talkers, 2, 1000);
+    for (int i = 0; i < 3; i++)
+        WEFT_CHECK(sitter_open(&others[i], 1000, (unsigned)i % 2) == 0);
+    WEFT_CHECK(sitter_join(&talkers[0], rooms, "r") == 0 && sitter_join(&talkers[1], rooms, "s") == 0);
+    for (int i = 1; i <= 6; i++) {
+        say_many(&talkers[0], i, 1);
+        say_many(&talkers[1], i + 10, 1);
+    }
+    settle();
+    const weft_hub *hub = weft_loop_here()->hubs;
+    WEFT_CHECK(!hub->recalled);
+    sitter_encodes = 0;
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 3; i++) {
+            check_given(&others[i], rooms, "r", "m1;m2;m3;m4;m5;m6;");
+            check_given(&others[i], rooms, "s", "m11;m12;m13;m14;m15;m16;");
+        }
+    }
+    WEFT_CHECK(sitter_encodes == 12 && hub->recalled_size == 2 * (6 * 3 + 6 * 4)); /* of kind 0, and bytes of both kinds */
+    say_many(&talkers[0], 7, 1);
+    settle();
+    sitter_encodes = 0;
+    check_given(&others[0], rooms, "r", "m2;m3;m4;m5;m6;m7;");
+    check_given(&others[2], rooms, "r", "m2;m3;m4;m5;m6;m7;");
+    WEFT_CHECK(sitter_encodes == 1);
+    close_all(talkers, 2);
+    close_all(others, 3);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
+/* No more than four full histories of it, whatever has been asked for. */
+static int test_what_was_encoded_is_bounded(void)
+{
+    enum { SIZE = 40, ROOMS = 30 };
+    weft_rooms *rooms = weft_rooms_new(NULL, .history = 10, .history_size = 100);
+    sitter talker, other;
+    char name[16], text[SIZE + 1], expected[2 * SIZE + 3];
+    WEFT_CHECK(sitter_open(&talker, 1000, 0) == 0 && sitter_open(&other, 1000, 0) == 0);
+    WEFT_CHECK(sitter_join(&talker, rooms, "the hub is to stay") == 0);
+    const weft_hub *hub = weft_loop_here()->hubs;
+    for (int i = 0; i < ROOMS; i++) {
+        snprintf(name, sizeof name, "room %d", i);
+        snprintf(text, sizeof text, "%0*d", SIZE, i);
+        const weft_message msg = { text, SIZE, true };
+        WEFT_CHECK(weft_room_publish(rooms, name, &msg) == 0 && weft_room_publish(rooms, name, &msg) == 0);
+    }
+    for (int i = 0; i < 2 * ROOMS; i++) {
+        snprintf(name, sizeof name, "room %d", i / 2);
+        snprintf(expected, sizeof expected, "%0*d;%0*d;", SIZE, i / 2, SIZE, i / 2);
+        check_given(&other, rooms, name, expected);
+        WEFT_CHECK(hub->recalled_size > 0 && hub->recalled_size <= 400);
+    }
+    sitter_close(&talker);
+    sitter_close(&other);
+    check_nothing_is_left(rooms);
+    return 0;
+}
+
 static int test_empty_rooms_are_bounded(void)
 {
     weft_rooms *rooms = weft_rooms_new(NULL, .history = 3, .empty_most = 10, .rooms_most = 2);
@@ -499,6 +574,8 @@ static const weft_test tests[] = {
     { .name = "slow: keep the latest of each key", .body = test_keep_latest },
     { .name = "slow: disconnect", .body = test_disconnect },
     { .name = "history, resume and gaps", .body = test_history },
+    { .name = "what was missed is encoded once", .body = test_what_was_missed_is_encoded_once },
+    { .name = "what was encoded of histories is bounded", .body = test_what_was_encoded_is_bounded },
     { .name = "empty rooms are bounded", .body = test_empty_rooms_are_bounded },
     { .name = "the budget of all histories", .body = test_the_budget_of_all_histories },
     { .name = "a set that is freed at once", .body = test_freed_at_once },
