@@ -69,6 +69,7 @@ struct weft_transport {
     weft_loop *loop;
     size_t queued; /* bytes that were queued; falls as they are sent, by and by, and is 0 before `drained` is said */
     int error;     /* why nothing can be sent any more; 0 */
+    int fd;        /* of a TCP connection over libuv, which reads and writes by the calls for sockets; else -1 */
     bool is_open;  /* until close */
     bool is_reading;
     bool is_tcp;

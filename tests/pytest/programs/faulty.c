@@ -63,6 +63,12 @@ ssize_t read(int fd, void *buf, size_t size)
     return fails("read", fd) ? -1 : real(fd, buf, size);
 }
 
+ssize_t recv(int fd, void *buf, size_t size, int flags)
+{
+    DECLARE_REAL(recv);
+    return !(flags & MSG_PEEK) && fails("read", fd) ? -1 : real(fd, buf, size, flags);
+}
+
 ssize_t write(int fd, const void *data, size_t size)
 {
     DECLARE_REAL(write);
