@@ -9,7 +9,7 @@
 
 static _Thread_local weft_faults *plan;
 
-static bool strikes(void)
+bool weft_mem_strikes(void)
 {
     if (LIKELY(!plan))
         return false;
@@ -29,17 +29,17 @@ weft_faults *weft_mem_set_faults(weft_faults *faults)
 
 void *weft_mem_alloc(size_t size)
 {
-    return strikes() ? NULL : malloc(size);
+    return weft_mem_strikes() ? NULL : malloc(size);
 }
 
 void *weft_mem_calloc(size_t count, size_t size)
 {
-    return strikes() ? NULL : calloc(count, size);
+    return weft_mem_strikes() ? NULL : calloc(count, size);
 }
 
 void *weft_mem_realloc(void *p, size_t size)
 {
-    return strikes() ? NULL : realloc(p, size);
+    return weft_mem_strikes() ? NULL : realloc(p, size);
 }
 
 void weft_mem_free(void *p)
@@ -49,7 +49,7 @@ void weft_mem_free(void *p)
 
 void *weft_mem_map(size_t size)
 {
-    if (strikes())
+    if (weft_mem_strikes())
         return NULL;
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)

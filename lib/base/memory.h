@@ -32,4 +32,7 @@ void weft_mem_free(void *p);
 void *weft_mem_map(size_t size);
 void weft_mem_unmap(void *p, size_t size);
 
+/* Counts a request that is served by other means than these; true: it is the chosen one, and must be refused. */
+bool weft_mem_strikes(void);
+
 #endif

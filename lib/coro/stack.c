@@ -35,6 +35,7 @@ struct weft_stack_slab {
     char *base;
     size_t mapped;
     size_t count, cut;
+    size_t guarded; /* slots whose guard is installed already */
     weft_stack stacks[];
 };
 
@@ -58,7 +59,32 @@ static unsigned class_of(size_t size)
     return (unsigned)(__builtin_clzl(WEFT_STACK_MIN - 1) - __builtin_clzl(size - 1)); /* the next power of two */
 }
 
-static struct weft_stack_slab *add_slab(struct weft_stack_class *class, size_t stack_size)
+/* Memory for the slab: what is left from another pool, if it fits, counts like what is asked for. */
+static void map(struct weft_stack_slab *slab, struct weft_stack_spare *spare)
+{
+    if (!spare || spare->mapped != slab->mapped) {
+        slab->base = weft_mem_map(slab->mapped);
+        return;
+    }
+    if (weft_mem_strikes())
+        return;
+    slab->base = spare->base;
+    slab->guarded = spare->guarded;
+    *spare = (struct weft_stack_spare){ .base = NULL };
+}
+
+static void unmap(const weft_stacks *stacks, const struct weft_stack_slab *slab)
+{
+    bool is_default = slab->mapped == SLAB_TARGET / WEFT_STACK_DEFAULT * (WEFT_STACK_DEFAULT + WEFT_STACK_GUARD);
+    bool has_guards = stacks->best_guard == WEFT_GUARD_INSTALLED && stacks->protected_guards == 0 && stacks->canaries == 0;
+    if (stacks->spare && !stacks->spare->base && is_default && has_guards)
+        *stacks->spare = (struct weft_stack_spare){ slab->base, slab->mapped,
+                                                    slab->cut > slab->guarded ? slab->cut : slab->guarded };
+    else
+        weft_mem_unmap(slab->base, slab->mapped);
+}
+
+static struct weft_stack_slab *add_slab(weft_stacks *stacks, struct weft_stack_class *class, size_t stack_size)
 {
     size_t count = SLAB_TARGET / stack_size;
     if (count < SLAB_MIN_STACKS)
@@ -67,7 +93,7 @@ static struct weft_stack_slab *add_slab(struct weft_stack_class *class, size_t s
     if (!slab)
         return NULL;
     slab->mapped = count * (stack_size + WEFT_STACK_GUARD);
-    slab->base = weft_mem_map(slab->mapped);
+    map(slab, stacks->spare);
     if (!slab->base) {
         weft_mem_free(slab);
         return NULL;
@@ -118,13 +144,15 @@ static weft_stack *cut(weft_stacks *stacks, unsigned class_index)
     size_t size = WEFT_STACK_MIN << class_index;
     struct weft_stack_slab *slab = class->slabs;
     if (!slab || slab->cut == slab->count) {
-        slab = add_slab(class, size);
+        slab = add_slab(stacks, class, size);
         if (!slab)
             return NULL;
     }
     char *slot = slab->base + slab->cut * (size + WEFT_STACK_GUARD);
     weft_stack *stack = &slab->stacks[slab->cut];
-    *stack = (weft_stack){ .low = slot + WEFT_STACK_GUARD, .class_index = class_index, .guard = guard(stacks, slot) };
+    *stack = (weft_stack){ .low = slot + WEFT_STACK_GUARD,
+                           .class_index = class_index,
+                           .guard = slab->cut < slab->guarded ? WEFT_GUARD_INSTALLED : guard(stacks, slot) };
     stack->top = stack->low + size - (slab->cut % STAGGER_STEPS) * STAGGER;
     stack->valgrind_id = ANNOTATE_STACK_REGISTER(stack->low, stack->low + size);
     slab->cut++;
@@ -194,7 +222,7 @@ void weft_stacks_close(weft_stacks *stacks)
                 ANNOTATE_STACK_DEREGISTER(slab->stacks[k].valgrind_id);
                 weft_fiber_free(slab->stacks[k].fiber);
             }
-            weft_mem_unmap(slab->base, slab->mapped);
+            unmap(stacks, slab);
             weft_mem_free(slab);
         }
     }

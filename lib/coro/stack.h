@@ -51,6 +51,14 @@ struct weft_stack_class {
     struct weft_stack_slab *slabs; /* the newest first; only it may have slots not cut yet */
 };
 
+/* Memory of a slab that outlives its pool, for the next: test mode makes thousands of loops that way, each with a few stacks.
+ */
+struct weft_stack_spare {
+    char *base; /* NULL: there is none */
+    size_t mapped;
+    size_t guarded; /* so many slots have their guard installed */
+};
+
 typedef struct weft_stacks {
     struct weft_stack_class classes[WEFT_STACK_CLASSES];
     size_t in_use, cut;      /* stacks handed out; stacks ever cut */
@@ -58,6 +66,7 @@ typedef struct weft_stacks {
     size_t protected_guards; /* guards made by mprotect, and how many there may be */
     size_t protected_guards_max;
     size_t canaries;
+    struct weft_stack_spare *spare; /* borrowed; of stacks of the default size; NULL: none is taken or left */
 } weft_stacks;
 
 void weft_stacks_init(weft_stacks *stacks);

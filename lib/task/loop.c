@@ -374,6 +374,7 @@ static weft_loop *open_loop(const struct weft_loop_options *options, int *ret_er
         loop->random = (uint64_t)weft_clock_monotonic() ^ (uint64_t)(uintptr_t)loop << 24;
     weft_wheel_init(&loop->wheel, loop->now / WEFT_MILLISECOND);
     weft_stacks_init(&loop->stacks);
+    loop->stacks.spare = loop->test ? loop->test->spare : NULL;
     weft_timer_init(&loop->trim, trim);
     weft_slab_init(&loop->task_slab, sizeof(weft_task), TASKS_PER_CHUNK);
     weft_arena_pool_init(&loop->arenas, ARENA_CHUNKS_KEPT);

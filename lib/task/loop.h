@@ -49,6 +49,7 @@ struct weft_test_mode {
     bool struck, is_deadlocked;
     bool cancel_this_wait;          /* the wait now being made is the chosen one */
     const struct weft_wait *chosen; /* it has parked, and is to be cancelled once woken */
+    struct weft_stack_spare *spare; /* the thread's */
 };
 
 struct weft_loop_post {

@@ -33,6 +33,7 @@ unsigned weft_test_failures(void)
 int weft_test_run_(weft_task_fn *fn, void *arg, weft_test_report *report, const weft_test_options *given)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    static _Thread_local struct weft_stack_spare spare;
     pthread_once(&once, weft_poll_use_heap);
     weft_test_options options = { 0 };
     size_t size = given->struct_size < sizeof options ? given->struct_size : sizeof options;
@@ -43,6 +44,7 @@ int weft_test_run_(weft_task_fn *fn, void *arg, weft_test_report *report, const 
         .random = options.seed,
         .cancel_at = options.cancel_at,
         .cancel_when = options.cancel_when,
+        .spare = &spare,
     };
     weft_faults faults = { .fail_at = options.fail_at, .fail_after = options.fail_after };
     weft_faults *former = weft_mem_set_faults(&faults);
