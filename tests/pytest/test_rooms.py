@@ -2,10 +2,55 @@
 """The demo's rooms and events, with aiohttp."""
 
 import asyncio
+import os
+import pty
+import select
 import signal
+import subprocess
+import sys
 import time
 
 import aiohttp
+
+
+class Terminal:
+    """Where a person runs the client that docs/chat.md names."""
+
+    def __init__(self, url):
+        self.screen, inside = pty.openpty()
+        self.client = subprocess.Popen([sys.executable, '-m', 'websockets', url], stdin=inside, stdout=inside, stderr=inside)
+        os.close(inside)
+        self.shown = ''
+
+    def type(self, text):
+        os.write(self.screen, text.encode())
+
+    def wait_for(self, text, seconds=30):
+        end = time.monotonic() + seconds
+        while text not in self.shown:
+            assert select.select([self.screen], [], [], max(0, end - time.monotonic()))[0], self.shown
+            self.shown += os.read(self.screen, 4096).decode()
+
+    def close(self):
+        self.client.kill()
+        self.client.wait()
+        os.close(self.screen)
+
+
+def test_two_terminals_as_the_tutorial_has_them(start):
+    server = start('broadcast', '--listen', '127.0.0.1:0')
+    terminals = [Terminal('ws://localhost:%d/ws/chat/tea' % server.port) for _ in range(2)]
+    try:
+        for one in terminals:
+            one.wait_for('Connected to ')
+        terminals[0].type('hello\n')
+        for one in terminals:
+            one.wait_for('< hello')
+        terminals[1].type('\x04')
+        terminals[1].wait_for('Connection closed: 1000')
+    finally:
+        for one in terminals:
+            one.close()
 
 
 def test_everybody_in_the_room_hears_it_as_it_was_said(demo):
