@@ -109,7 +109,8 @@ WEFT_API void weft_tls_context_free(weft_tls_context *context);
 typedef struct weft_tls_connect_options {
     size_t struct_size;
     weft_tls_context *context; /* NULL: one of the loop's own, that trusts whom the system trusts; made at the first use */
-    const char *name;          /* the server's, which its certificate must have; NULL: the address's, not of unix sockets */
+    const char *name;          /* the server's, which its certificate must have (a dot at its end is left out); NULL: the
+                                * address's, not of unix sockets */
     const char *alpn;          /* a protocol to ask for, "http/1.1"; NULL: none */
     weft_duration timeout;     /* of the handshake (10 s) */
     const char *file;          /* where it is called: set by the macro, for reports */
