@@ -121,14 +121,17 @@ static void write_head(weft_connection *c, const struct head *h)
 
 /* ---- the one way to reply ---- */
 
-int weft_reply_begin(weft_request *req, int status, weft_bytes type, enum weft_reply_framing framing, int64_t length)
+int weft_reply_begin(weft_request *req, enum weft_reply_kind kind, int status, weft_bytes type, enum weft_reply_framing framing,
+                     int64_t length)
 {
     if (req->reply != WEFT_REPLY_NONE)
         return -EALREADY;
     if (status < 200 || status > 599 || (has_no_body(status) && (framing != WEFT_FRAMING_LENGTH || length > 0)))
         return -EINVAL;
+    if (UNLIKELY(req->head.has_body))
+        kind == WEFT_REPLY_STREAM ? weft_request_foresee_stream_close(req) : weft_request_foresee_close(req);
     weft_connection *c = req->connection;
-    req->reply = WEFT_REPLY_WHOLE;
+    req->reply = kind;
     req->status = status;
     weft_count(&c->server->counts.replies);
     if (framing == WEFT_FRAMING_CLOSE || c->server->stop_stage >= WEFT_DRAINING)
@@ -167,9 +170,7 @@ static int reply(weft_request *req, int status, weft_bytes type, const void *dat
         return -EALREADY;
     if (UNLIKELY(size > WEFT_OUTPUT_COPY_MAX) && req->head.method_id != WEFT_HTTP_HEAD)
         WEFT_TRY(check_budget(req, size));
-    if (UNLIKELY(req->head.has_body))
-        weft_request_foresee_close(req);
-    int rc = weft_reply_begin(req, status, type, WEFT_FRAMING_LENGTH, (int64_t)size);
+    int rc = weft_reply_begin(req, WEFT_REPLY_WHOLE, status, type, WEFT_FRAMING_LENGTH, (int64_t)size);
     if (rc == 0 && size > 0 && req->head.method_id != WEFT_HTTP_HEAD) {
         req->body_sent = (int64_t)size;
         weft_output_write(req->connection, data, size);

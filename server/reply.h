@@ -6,9 +6,11 @@
 
 #include "server/request.h"
 
-/* Writes the head of the one reply and notes that it is made. 0, or as weft_reply_bytes; `type` is trusted; its data is NULL
- * for none. `length` of the body in bytes; it is announced only with WEFT_FRAMING_LENGTH. */
-int weft_reply_begin(weft_request *req, int status, weft_bytes type, enum weft_reply_framing framing, int64_t length);
+/* Writes the head of the one reply, of this kind, and notes that it is made. 0, or as weft_reply_bytes, and then nothing has
+ * changed; `type` is trusted; its data is NULL for none. `length` of the body in bytes; it is announced only with
+ * WEFT_FRAMING_LENGTH. */
+int weft_reply_begin(weft_request *req, enum weft_reply_kind kind, int status, weft_bytes type, enum weft_reply_framing framing,
+                     int64_t length);
 
 /* May this be sent as a Content-Type? NULL, for none, may. The types of our own are not looked at for each reply: 300
  * instructions. */

@@ -28,12 +28,10 @@ int weft_reply_stream(weft_request *req, int status, const char *type, int64_t l
     enum weft_reply_framing framing = length >= 0                    ? WEFT_FRAMING_LENGTH
                                       : req->head.version_minor == 1 ? WEFT_FRAMING_CHUNKED
                                                                      : WEFT_FRAMING_CLOSE;
-    if (UNLIKELY(req->head.has_body) && req->reply == WEFT_REPLY_NONE)
-        weft_request_foresee_stream_close(req);
-    int rc = weft_reply_begin(req, status, (weft_bytes){ type, type ? strlen(type) : 0 }, framing, length);
+    const weft_bytes trusted = { type, type ? strlen(type) : 0 };
+    int rc = weft_reply_begin(req, WEFT_REPLY_STREAM, status, trusted, framing, length);
     if (rc < 0)
         return rc;
-    req->reply = WEFT_REPLY_STREAM;
     req->framing = framing;
     req->stream_left = length;
     weft_timer_clear(&weft_scope_own(&req->group.scope)->timer); /* the route's deadline is for the head of a reply */

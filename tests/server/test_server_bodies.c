@@ -204,8 +204,16 @@ static int read_then_stream(weft_request *req)
     return stream_ignoring(req);
 }
 
+/* Two replies that cannot be made leave everything as it was. */
+static int fail_then_read(weft_request *req)
+{
+    WEFT_CHECK(weft_reply_empty(req, 99) == -EINVAL && weft_reply_stream(req, 600, NULL, 2) == -EINVAL);
+    return read_then_stream(req);
+}
+
 static void add_streams(weft_app *app)
 {
+    weft_post(app, "/fails-first", fail_then_read, .body_limit = 10);
     weft_post(app, "/ignores", stream_ignoring, .body_limit = 10);
     weft_post(app, "/then-reads", stream_then_read, .body_limit = 10);
     weft_post(app, "/reads-first", read_then_stream);
@@ -228,6 +236,8 @@ static int streams_say_when_they_close(void)
         { SENT("/then-reads", EXPECT "Content-Length: 4"), "here", STREAMED CLOSE "\r\nok", 4, true },
         { SENT("/then-reads", EXPECT "Content-Length: 4") "here", GET("/"), STREAMED "\r\nok" FRONT, 4, false },
         { SENT("/reads-first", EXPECT "Content-Length: 4"), "here", "HTTP/1.1 100 Continue\r\n\r\n" STREAMED "\r\nok", 4,
+          false },
+        { SENT("/fails-first", EXPECT "Content-Length: 4"), "here", "HTTP/1.1 100 Continue\r\n\r\n" STREAMED "\r\nok", 4,
           false },
         { SENT("/ignores", "Content-Length: 300000"), "", STREAMED CLOSE "\r\nok", 0, true },
         { SENT("/then-reads", "Content-Length: 300000"), "", STREAMED CLOSE "\r\nok", WEFT_EHTTP(413), true },
