@@ -46,9 +46,11 @@ typedef struct weft_file_options {
 /* ---- whole files ---- */
 
 /* May wait. Reads the whole file into memory of its own, ret->data (a NUL follows), to be given back by weft_bytes_drop. 0;
- * -EFBIG it is larger than `limit` bytes; -ENOENT, -EACCES, -EISDIR and the like; -EAGAIN a FIFO or terminal in which there
- * is nothing yet (open that, and read it); -ENOMEM; the reason.
- * weft_file_load("config.json", 64 * 1024, &text, .beneath = folder) */
+ * or else *ret is empty: -EFBIG it is larger than `limit` bytes; -ENOENT, -EACCES, -EISDIR and the like; -EAGAIN a FIFO or
+ * terminal in which there is nothing yet (open that, and read it); -ENOMEM; the reason.
+ *
+ *     weft_file_load("config.json", 64 * 1024, &text, .beneath = folder)
+ */
 #define weft_file_load(path, limit, ret, ...)                                                                                  \
     weft_file_load_((path), (limit), (ret), &(weft_file_options){ .struct_size = sizeof(weft_file_options), __VA_ARGS__ })
 WEFT_API WEFT_WAITS int weft_file_load_(const char *path, size_t limit, weft_bytes *ret, const weft_file_options *options);

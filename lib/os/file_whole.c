@@ -97,6 +97,7 @@ static int load_in_thread(void *arg)
 
 int weft_file_load_(const char *path, size_t limit, weft_bytes *ret, const weft_file_options *options)
 {
+    *ret = (weft_bytes){ .data = NULL };
     int rc = weft_wait_check("file load");
     if (rc < 0)
         return rc;

@@ -112,14 +112,13 @@ int weft_process_run_(weft_process_result *ret, const char *const *argv, const w
 {
     weft_process_run_options o = { 0 };
     memcpy(&o, given, given->struct_size < sizeof o ? given->struct_size : sizeof o);
-    weft_process_result result = { 0 };
     weft_process *p;
+    *ret = (weft_process_result){ 0 };
     WEFT_TRY(weft_process_open(&p, argv, .environment = o.environment, .folder = o.folder, .grace = o.grace, .own_group = true,
                                .input = WEFT_IO_PIPE, .output = WEFT_IO_PIPE,
                                .errors = o.joins_errors ? WEFT_IO_OUTPUT : WEFT_IO_PIPE));
-    int rc = run(p, &o, &result);
+    int rc = run(p, &o, ret);
     weft_process_close(p);
-    *ret = result;
     return rc;
 }
 

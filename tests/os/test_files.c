@@ -195,7 +195,8 @@ static int saved_files(void)
     WEFT_CHECK(mkdir(os_path("folder"), 0700) == 0 && weft_file_save(os_path("folder"), "x", 1) == -EISDIR);
     WEFT_CHECK(weft_file_save(os_path(".."), "x", 1) == -EINVAL && weft_file_save("/", "x", 1) == -EINVAL);
     WEFT_CHECK(os_count(os_root) == before + 1); /* what was made beside has gone */
-    WEFT_CHECK(weft_file_load(os_path("folder"), 10, &text) == -EISDIR);
+    memset(&text, 0xee, sizeof text);
+    WEFT_CHECK(weft_file_load(os_path("folder"), 10, &text) == -EISDIR && !text.data && text.size == 0);
     WEFT_TRY(weft_file_load("/proc/self/status", 100000, &text)); /* its size is said to be 0 */
     WEFT_CHECK(text.size > 100 && strncmp(text.data, "Name:", 5) == 0);
     weft_bytes_drop(&text);

@@ -94,7 +94,8 @@ static int cannot_start(void)
     WEFT_CHECK(weft_process_open(&p, WEFT_ARGV("true"), .input = 9) == -EINVAL);
     WEFT_CHECK(weft_process_open(&p, WEFT_ARGV("true"), .grace = -1) == -EINVAL);
     WEFT_CHECK(weft_process_open(&p, (const char *const[]){ NULL }) == -EINVAL);
-    WEFT_CHECK(weft_process_run(&done, WEFT_ARGV("/no/such/program")) == -ENOENT && !done.output.data);
+    memset(&done, 0xee, sizeof done);
+    WEFT_CHECK(weft_process_run(&done, WEFT_ARGV("/no/such/program")) == -ENOENT && !done.output.data && !done.errors.data);
     WEFT_CHECK(is_as_before(before));
     return 0;
 }
