@@ -18,20 +18,26 @@
 /* ---- states ---- */
 
 /* Row: from; bit: to. */
-static const uint8_t legal_moves[] = {
-    [WEFT_CONNECTION_IDLE] = 1 << WEFT_CONNECTION_HEAD | 1 << WEFT_CONNECTION_HANDLING | 1 << WEFT_CONNECTION_LINGER |
-                             1 << WEFT_CONNECTION_CLOSING,
-    [WEFT_CONNECTION_HEAD] = 1 << WEFT_CONNECTION_HANDLING | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
-    [WEFT_CONNECTION_HANDLING] = 1 << WEFT_CONNECTION_IDLE | 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING |
-                                 1 << WEFT_CONNECTION_UPGRADED,
-    [WEFT_CONNECTION_UPGRADED] = 1 << WEFT_CONNECTION_LINGER | 1 << WEFT_CONNECTION_CLOSING,
-    [WEFT_CONNECTION_LINGER] = 1 << WEFT_CONNECTION_CLOSING,
-    [WEFT_CONNECTION_CLOSING] = 0,
+static const bool legal_moves[][WEFT_CONNECTION_CLOSING + 1] = {
+    [WEFT_CONNECTION_IDLE] = { [WEFT_CONNECTION_HEAD] = true,
+                               [WEFT_CONNECTION_HANDLING] = true,
+                               [WEFT_CONNECTION_LINGER] = true,
+                               [WEFT_CONNECTION_CLOSING] = true },
+    [WEFT_CONNECTION_HEAD] = { [WEFT_CONNECTION_HANDLING] = true,
+                               [WEFT_CONNECTION_LINGER] = true,
+                               [WEFT_CONNECTION_CLOSING] = true },
+    [WEFT_CONNECTION_HANDLING] = { [WEFT_CONNECTION_IDLE] = true,
+                                   [WEFT_CONNECTION_LINGER] = true,
+                                   [WEFT_CONNECTION_CLOSING] = true,
+                                   [WEFT_CONNECTION_UPGRADED] = true },
+    [WEFT_CONNECTION_UPGRADED] = { [WEFT_CONNECTION_LINGER] = true, [WEFT_CONNECTION_CLOSING] = true },
+    [WEFT_CONNECTION_LINGER] = { [WEFT_CONNECTION_CLOSING] = true },
+    [WEFT_CONNECTION_CLOSING] = { false },
 };
 
 void weft_connection_set_state(weft_connection *c, enum weft_connection_state state)
 {
-    CHECK(legal_moves[c->state] >> state & 1);
+    CHECK(legal_moves[c->state][state]);
     c->state = (uint8_t)state;
 }
 

@@ -18,16 +18,16 @@
 /* ---- states ---- */
 
 /* Row: from; bit: to. */
-static const uint8_t legal_moves[] = {
-    [WEFT_WS_OPEN] = 1 << WEFT_WS_CLOSING | 1 << WEFT_WS_CLOSED_BOTH | 1 << WEFT_WS_OVER,
-    [WEFT_WS_CLOSING] = 1 << WEFT_WS_CLOSED_BOTH | 1 << WEFT_WS_OVER,
-    [WEFT_WS_CLOSED_BOTH] = 1 << WEFT_WS_OVER,
-    [WEFT_WS_OVER] = 0,
+static const bool legal_moves[][WEFT_WS_OVER + 1] = {
+    [WEFT_WS_OPEN] = { [WEFT_WS_CLOSING] = true, [WEFT_WS_CLOSED_BOTH] = true, [WEFT_WS_OVER] = true },
+    [WEFT_WS_CLOSING] = { [WEFT_WS_CLOSED_BOTH] = true, [WEFT_WS_OVER] = true },
+    [WEFT_WS_CLOSED_BOTH] = { [WEFT_WS_OVER] = true },
+    [WEFT_WS_OVER] = { false },
 };
 
 static void set_state(weft_ws *ws, enum weft_ws_state state)
 {
-    CHECK(legal_moves[ws->state] >> state & 1);
+    CHECK(legal_moves[ws->state][state]);
     ws->state = (uint8_t)state;
 }
 

@@ -46,16 +46,16 @@ struct body {
     alignas(16) char copy[];
 };
 
-static const uint8_t legal_moves[] = {
-    [WEFT_GENERATOR_NEW] = 1 << WEFT_GENERATOR_RUNNING,
-    [WEFT_GENERATOR_RUNNING] = 1 << WEFT_GENERATOR_SUSPENDED | 1 << WEFT_GENERATOR_ENDED,
-    [WEFT_GENERATOR_SUSPENDED] = 1 << WEFT_GENERATOR_RUNNING,
-    [WEFT_GENERATOR_ENDED] = 0,
+static const bool legal_moves[][WEFT_GENERATOR_ENDED + 1] = {
+    [WEFT_GENERATOR_NEW] = { [WEFT_GENERATOR_RUNNING] = true },
+    [WEFT_GENERATOR_RUNNING] = { [WEFT_GENERATOR_SUSPENDED] = true, [WEFT_GENERATOR_ENDED] = true },
+    [WEFT_GENERATOR_SUSPENDED] = { [WEFT_GENERATOR_RUNNING] = true },
+    [WEFT_GENERATOR_ENDED] = { false },
 };
 
 INLINE void set_state(weft_generator *g, enum weft_generator_state state)
 {
-    CHECK(legal_moves[g->state] >> state & 1);
+    CHECK(legal_moves[g->state][state]);
     g->state = (uint8_t)state;
 }
 

@@ -56,16 +56,16 @@ struct weft_pool {
 
 /* ---- slots ---- */
 
-static const uint8_t legal_moves[] = {
-    [FREE] = 1 << TAKEN,
-    [TAKEN] = 1 << FREE | 1 << OUT | 1 << IDLE,
-    [OUT] = 1 << TAKEN,
-    [IDLE] = 1 << TAKEN,
+static const bool legal_moves[][IDLE + 1] = {
+    [FREE] = { [TAKEN] = true },
+    [TAKEN] = { [FREE] = true, [OUT] = true, [IDLE] = true },
+    [OUT] = { [TAKEN] = true },
+    [IDLE] = { [TAKEN] = true },
 };
 
 static void set_state(struct slot *slot, enum slot_state state)
 {
-    CHECK(legal_moves[slot->state] >> state & 1);
+    CHECK(legal_moves[slot->state][state]);
     slot->state = (uint8_t)state;
 }
 
