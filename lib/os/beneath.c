@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,18 +14,18 @@
 
 enum { TRIES = 32 }; /* the kernel gives up (EAGAIN) when something is renamed while it follows a ".." */
 
-/* The thread sanitizer sees only descriptors that libc's calls make, and takes any other for the last one of its number. */
+/* The thread sanitizer sees only descriptors that libc's calls make and close, and takes any other for the last one of its
+ * number (libuv closes its own by bare calls): so it is shown a number of its own, to which the descriptor is then moved. */
 int weft_fd_of_syscall(long fd)
 {
     if (fd < 0)
         return -errno;
 #ifdef WEFT_TSAN
-    int known = dup((int)fd), error = -errno;
-    close((int)fd);
-    if (known < 0)
-        return error;
-    fcntl(known, F_SETFD, FD_CLOEXEC);
-    return known;
+    int known = eventfd(0, EFD_CLOEXEC), error = -errno;
+    if (known >= 0)
+        syscall(SYS_dup3, (int)fd, known, O_CLOEXEC);
+    syscall(SYS_close, (int)fd);
+    return known >= 0 ? known : error;
 #else
     return (int)fd;
 #endif
