@@ -84,7 +84,7 @@ static void take_input(weft_transport *t, const struct iovec *place, ssize_t siz
         if (size == UV_EOF && t->error == -ECONNRESET)
             size = UV_ECONNRESET; /* a write heard of it first: the kernel tells each error once, and then an end */
         if (size != UV_EOF)
-            t->error = (int)size;                                /* libuv lets nothing be written either */
+            t->error = (int)size;                                /* nothing can be written any more either */
         bool is_end = size == UV_EOF && t->error != -ECONNRESET; /* a reset that a write has been told of reads as an end */
         uv_read_stop(stream_of(t));
         t->is_reading = false;
@@ -466,6 +466,7 @@ static void on_closed(uv_handle_t *handle)
 static void close_handle(weft_transport *t, bool resets)
 {
     t->is_open = t->is_reading = false;
+    t->fd = -1; /* its number may soon be another's */
     t->queued = 0;
     struct output *tail = *tail_of(t);
     drop_output(t, tail ? tail->next->batch_count : 0);

@@ -374,6 +374,33 @@ static int test_closes(void)
     return in_real_time(closes);
 }
 
+/* Who sends on a closed one is told so, and does not reach those who have the numbers of its descriptors now. */
+static int closed_for_good(void *arg)
+{
+    (void)arg;
+    for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+        probe a, b, next[2];
+        open_pair(&a, &b, is_tcp);
+        probe_close(&a, false);
+        probe_close(&b, false);
+        open_pair(&next[0], &next[1], is_tcp);
+        probe_read(&next[0]);
+        probe_read(&next[1]);
+        char text[] = "stray";
+        const struct iovec stray = { text, 5 };
+        WEFT_CHECK(weft_transport_try_send(&a.t, &stray, 1) == -EBADF && weft_transport_try_send(&b.t, &stray, 1) == -EBADF);
+        WEFT_CHECK(weft_sleep(5 * WEFT_MILLISECOND) == 0 && next[0].inputs + next[1].inputs == 0);
+        close_pair(&next[0], &next[1]);
+        close_pair(&a, &b);
+    }
+    return 0;
+}
+
+static int test_closed_for_good(void)
+{
+    return in_real_time(closed_for_good);
+}
+
 static int opens(void *arg)
 {
     (void)arg;
@@ -852,6 +879,7 @@ static const weft_test tests[] = {
     { .name = "transports echo from input events", .plain = test_echo },
     { .name = "resets are told from ends", .plain = test_resets },
     { .name = "closing in every state", .plain = test_closes },
+    { .name = "closed for good", .plain = test_closed_for_good },
     { .name = "opening takes over or leaves alone", .plain = test_opens },
     { .name = "a peer that has gone is no signal", .plain = test_broken_pipe },
     { .name = "a stream over tcp", .plain = test_talk_tcp },
