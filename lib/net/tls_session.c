@@ -229,12 +229,12 @@ static int set_name(SSL *ssl, const char *name)
     size_t size = strlen(name);
     if (size == 0 || size > NAME_MOST || *name == '.') /* ".example.org" would be any name below that */
         return -EINVAL;
-    if (is_ip(name)) /* is not asked for (RFC 6066 §3) */
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1 ? 0 : -ENOMEM;
     if (name[size - 1] == '.')
-        size--; /* the root's, which a look-up may need: neither asked for (the same section) nor in certificates */
+        size--; /* the root's, which a look-up may need: neither asked for (RFC 6066 §3) nor in certificates */
     memcpy(host, name, size);
     host[size] = '\0';
+    if (is_ip(host)) /* is not asked for (the same section) */
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1 ? 0 : -ENOMEM;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1 ? 0 : -ENOMEM;
 }

@@ -201,11 +201,12 @@ def test_name_and_protocol_are_asked_for(authority, site):
         assert call(server.port, ca=authority.cert, name='localhost', alpn='http/1.1') == (0, 'hello\n')
         assert call(server.port, ca=authority.cert) == (0, 'hello\n')
         assert call(server.port, ca=authority.cert, host='Localhost') == (0, 'hello\n')  # by the system's resolver
-        assert call(server.port, ca=authority.cert, name='localhost.') == (0, 'hello\n')  # the root's dot is no part of it
+        for name in ('localhost.', '127.0.0.1.'):  # the root's dot is no part of it
+            assert call(server.port, ca=authority.cert, name=name) == (0, 'hello\n')
     finally:
         server.end()
-    assert server.names == ['localhost', None, 'Localhost', 'localhost']  # an address is not asked for (RFC 6066 §3)
-    assert server.protocols == ['http/1.1', None, None, None]
+    assert server.names == ['localhost', None, 'Localhost', 'localhost', None]  # an address is not asked for (RFC 6066 §3)
+    assert server.protocols == ['http/1.1', None, None, None, None]
 
 
 def test_a_server_that_says_nothing():
