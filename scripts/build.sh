@@ -52,19 +52,14 @@ needed_files() {
     meson test -C "$needed_dir" --no-rebuild --list "$@" 2>/dev/null | scripts/needed "$needed_dir"
 }
 
-# only_build DIR: builds all of DIR, which is prepared, or the files that $build_only lists.
-only_build() {
-    # shellcheck disable=SC2086
-    quietly ninja -C "$1" ${build_only:-}
-}
-
 # test_build DIR [arguments of meson test]: builds all of DIR (which is prepared), or the files that $build_only lists, runs its
 # tests, shows those that failed and prints the count as the last line. TEST_LIMIT seconds (600) bound the time of all tests
 # together.
 test_build() {
     test_dir=$1
     shift
-    only_build "$test_dir"
+    # shellcheck disable=SC2086
+    quietly ninja -C "$test_dir" ${build_only:-}
     rm -f "$test_dir"/meson-logs/testlog*.json
     status=0
     timeout --foreground --kill-after=20 "${TEST_LIMIT:-600}" meson test -C "$test_dir" --no-rebuild \
