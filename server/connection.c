@@ -17,7 +17,7 @@
 
 /* ---- states ---- */
 
-/* Row: from; bit: to. */
+/* Row: from; column: to. */
 static const bool legal_moves[][WEFT_CONNECTION_CLOSING + 1] = {
     [WEFT_CONNECTION_IDLE] = { [WEFT_CONNECTION_HEAD] = true,
                                [WEFT_CONNECTION_HANDLING] = true,

@@ -128,8 +128,10 @@ int weft_reply_begin(weft_request *req, enum weft_reply_kind kind, int status, w
         return -EALREADY;
     if (status < 200 || status > 599 || (has_no_body(status) && (framing != WEFT_FRAMING_LENGTH || length > 0)))
         return -EINVAL;
-    if (UNLIKELY(req->head.has_body))
-        kind == WEFT_REPLY_STREAM ? weft_request_foresee_stream_close(req) : weft_request_foresee_close(req);
+    if (UNLIKELY(req->head.has_body) && kind == WEFT_REPLY_STREAM)
+        weft_request_foresee_stream_close(req);
+    else if (UNLIKELY(req->head.has_body))
+        weft_request_foresee_close(req);
     weft_connection *c = req->connection;
     req->reply = kind;
     req->status = status;

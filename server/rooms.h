@@ -150,6 +150,14 @@ void weft_presence_free(weft_topic *topic);
 
 /* ---- hubs ---- */
 
+/* A post of a history as it was encoded for one kind of member. */
+struct weft_recalled {
+    uint64_t epoch, number;
+    const weft_subscriber_ops *ops;
+    unsigned variant;
+    weft_shared *buf; /* NULL: an empty place */
+};
+
 typedef struct weft_hub {
     weft_rooms *rooms;
     weft_loop *loop;
@@ -180,15 +188,10 @@ typedef struct weft_hub {
             } all[WEFT_ENCODED_MOST];
         } encoded;
     } batch[WEFT_BATCH_MOST];
-    struct weft_encodings joined; /* of the batch; rc 0: it cannot be put together for these */
-    struct weft_recalled {
-        uint64_t epoch, number; /* of a post of a history */
-        const weft_subscriber_ops *ops;
-        unsigned variant;
-        weft_shared *buf;         /* NULL: an empty place */
-    } * recalled;                 /* by recall.c; NULL: nobody has joined yet to be given something */
-    size_t recalled_size;         /* bytes */
-    size_t done_count, done_size; /* of the mail, and of the figures, since the lock was last held */
+    struct weft_encodings joined;   /* of the batch; rc 0: it cannot be put together for these */
+    struct weft_recalled *recalled; /* by recall.c; NULL: nobody has joined yet who was given something */
+    size_t recalled_size;           /* bytes of their buffers */
+    size_t done_count, done_size;   /* of the mail, and of the figures, since the lock was last held */
     uint64_t delivered, dropped, disconnected;
 
     weft_list newly_due; /* topics to announce, for which the hub has still to set a time; under the lock */

@@ -48,6 +48,7 @@ void weft_server_set_phase(weft_server *server, weft_connection *c, enum weft_ph
     c->phase = (uint8_t)phase;
     if (phase == WEFT_PHASE_NONE || server->phase_limits[phase] == WEFT_NO_LIMIT)
         return;
+    /* An idle one may be closed sooner by what somebody has held the loop: no harm, and every request comes by here. */
     c->since = phase == WEFT_PHASE_IDLE ? weft_loop_now(server->loop) : weft_loop_recent(server->loop);
     weft_list_append(&server->phases[phase], &c->timed);
     weft_server_sweep_by(server, weft_clock_add(c->since, server->phase_limits[phase]));

@@ -17,7 +17,7 @@
 
 /* ---- states ---- */
 
-/* Row: from; bit: to. */
+/* Row: from; column: to. */
 static const bool legal_moves[][WEFT_WS_OVER + 1] = {
     [WEFT_WS_OPEN] = { [WEFT_WS_CLOSING] = true, [WEFT_WS_CLOSED_BOTH] = true, [WEFT_WS_OVER] = true },
     [WEFT_WS_CLOSING] = { [WEFT_WS_CLOSED_BOTH] = true, [WEFT_WS_OVER] = true },

@@ -51,8 +51,7 @@ struct weft_stack_class {
     struct weft_stack_slab *slabs; /* the newest first; only it may have slots not cut yet */
 };
 
-/* Memory of a slab that outlives its pool, for the next: test mode makes thousands of loops that way, each with a few stacks.
- */
+/* Memory of a slab that outlives its pool, for the next: test mode makes thousands of loops, each with a few stacks. */
 struct weft_stack_spare {
     char *base; /* NULL: there is none */
     size_t mapped;

@@ -11,7 +11,7 @@
  * After a switch the processor predicts every return wrongly, until the calls of one side are balanced again. So there is one
  * call between the user's code and the switch, on either side, and all else is inline: a step went from 30 to 14 ns. And all
  * that follows a switch waits for the stack pointer that it loads: so that is stored where it is loaded from, and never moved.
- * What is there already is not stored again: with a dozen stores less in flight the median step takes 9.8 ns, not 11.9.
+ * What is there already is not stored again: with nine stores less in flight the median step takes 9.8 ns, not 11.9.
  */
 #include "lib/sync/generator.h"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The demo's rooms and events, with aiohttp."""
+"""The demo's rooms and events with aiohttp, and the first step of the chat's tutorial in two terminals."""
 
 import asyncio
 import os
@@ -11,6 +11,7 @@ import sys
 import time
 
 import aiohttp
+import pytest
 
 
 class Terminal:
@@ -37,20 +38,29 @@ class Terminal:
         os.close(self.screen)
 
 
-def test_two_terminals_as_the_tutorial_has_them(start):
+@pytest.fixture
+def open_terminal():
+    terminals = []
+
+    def open_one(url):
+        terminals.append(Terminal(url))
+        return terminals[-1]
+
+    yield open_one
+    for one in terminals:
+        one.close()
+
+
+def test_two_terminals_as_the_tutorial_has_them(start, open_terminal):
     server = start('broadcast', '--listen', '127.0.0.1:0')
-    terminals = [Terminal('ws://localhost:%d/ws/chat/tea' % server.port) for _ in range(2)]
-    try:
-        for one in terminals:
-            one.wait_for('Connected to ')
-        terminals[0].type('hello\n')
-        for one in terminals:
-            one.wait_for('< hello')
-        terminals[1].type('\x04')
-        terminals[1].wait_for('Connection closed: 1000')
-    finally:
-        for one in terminals:
-            one.close()
+    first, second = (open_terminal('ws://localhost:%d/ws/chat/tea' % server.port) for _ in range(2))
+    for one in (first, second):
+        one.wait_for('Connected to ')
+    first.type('hello\n')
+    for one in (first, second):
+        one.wait_for('< hello')
+    second.type('\x04')
+    second.wait_for('Connection closed: 1000')
 
 
 def test_everybody_in_the_room_hears_it_as_it_was_said(demo):
