@@ -359,10 +359,15 @@ void weft_access_log_connected(weft_access_log *log, weft_connection *c)
     weft_connection_note_client(c);
 }
 
+void weft_access_log_begin_again(weft_access_log *log, weft_request *req)
+{
+    req->began = weft_loop_clock(log->loop);
+}
+
 void weft_access_log_begin(weft_access_log *log, weft_request *req, const char *head, size_t size)
 {
     weft_bytes line = first_line(head, size);
-    req->began = weft_loop_clock(log->loop);
+    weft_access_log_begin_again(log, req);
     req->line.data = weft_arena_copy(&req->arena, line.data, line.size);
     req->line.size = req->line.data ? line.size : 0;
 }

@@ -82,6 +82,9 @@ void weft_access_log_connected(weft_access_log *log, struct weft_connection *c);
 /* A whole head has come, and is not parsed yet: notes the time and the first line, in the arena. */
 void weft_access_log_begin(weft_access_log *log, weft_request *req, const char *head, size_t size);
 
+/* The same when the request is a copy of an earlier one, with its first line. */
+void weft_access_log_begin_again(weft_access_log *log, weft_request *req);
+
 /* The request has ended: its record. */
 void weft_access_log_end(weft_access_log *log, const weft_request *req);
 

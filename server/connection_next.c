@@ -142,8 +142,22 @@ static void rest(weft_connection *c)
         weft_connection_read_start(c);
 }
 
+static void begin_request(weft_connection *c, weft_request *req)
+{
+    weft_count(&c->server->counts.requests);
+    c->request = req;
+    weft_connection_set_state(c, WEFT_CONNECTION_HANDLING);
+    weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
+    if (!req->head.keep_alive || c->server->stop_stage >= WEFT_DRAINING)
+        c->must_close = true;
+    if (UNLIKELY(c->requests_left > 0) && --c->requests_left == 0) {
+        weft_connection_end_by(c, WEFT_LIMIT_KEEP_ALIVE_REQUESTS);
+        c->must_close = true;
+    }
+}
+
 /* A whole head is there. Its request, if a handler is to run; NULL when it has been answered. */
-static weft_request *begin_request(weft_connection *c, size_t head_size, const weft_head_cuts *cuts)
+static weft_request *take_head(weft_connection *c, size_t head_size, const weft_head_cuts *cuts)
 {
     int status = 0;
     const char *words = NULL;
@@ -156,30 +170,37 @@ static weft_request *begin_request(weft_connection *c, size_t head_size, const w
         weft_connection_refuse(c, (weft_bytes){ head, head_size }, status, words);
         return NULL;
     }
-    weft_count(&c->server->counts.requests);
-    c->request = req;
-    weft_connection_set_state(c, WEFT_CONNECTION_HANDLING);
-    weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
-    if (!req->head.keep_alive || c->server->stop_stage >= WEFT_DRAINING)
-        c->must_close = true;
-    if (UNLIKELY(c->requests_left > 0) && --c->requests_left == 0) {
-        weft_connection_end_by(c, WEFT_LIMIT_KEEP_ALIVE_REQUESTS);
-        c->must_close = true;
-    }
+    begin_request(c, req);
     if (UNLIKELY(c->is_redirected)) {
         weft_tls_redirect(req);
         weft_connection_after_reply(c, req);
         return NULL;
     }
     status = weft_request_route(req);
-    if (status == 0)
+    if (status == 0) {
+        if (c->has_served)
+            weft_head_cache_keep(c->server, req, head, head_size);
         return req;
+    }
     if (status == 405)
         weft_reply_allow(req, req->head.method_id == WEFT_HTTP_OPTIONS ? 204 : 405);
     else
         weft_reply_error(req, status, NULL);
     weft_connection_after_reply(c, req);
     return NULL;
+}
+
+/* The same when it is the last one's head again. */
+static weft_request *take_head_again(weft_connection *c, const struct weft_cached_head *cached)
+{
+    weft_request *req = weft_head_cache_request(c, cached);
+    if (!req) {
+        weft_connection_blame(c, WEFT_END_NO_MEMORY);
+        weft_connection_refuse_unread(c, 503, "out of memory");
+        return NULL;
+    }
+    begin_request(c, req);
+    return req;
 }
 
 weft_request *weft_connection_next(weft_connection *c)
@@ -197,18 +218,22 @@ weft_request *weft_connection_next(weft_connection *c)
             rest(c);
             return NULL;
         }
-        weft_head_cuts cuts;
-        int64_t head = weft_head_check_run_cutting(&c->check, c->input.at, c->input.size, &c->server->app->settings.head,
-                                                   &cuts);
-        if (head == 0) {
-            rest(c);
-            return NULL;
+        weft_request *req;
+        const struct weft_cached_head *cached = weft_head_cache_find(c->server, c);
+        if (cached) {
+            req = take_head_again(c, cached);
+        } else {
+            weft_head_cuts cuts;
+            int64_t head = weft_head_check_run_cutting(&c->check, c->input.at, c->input.size, &c->server->app->settings.head,
+                                                       &cuts);
+            if (head < 0)
+                refuse_head(c, (int)-head);
+            else if (head == 0)
+                rest(c);
+            if (head <= 0)
+                return NULL;
+            req = take_head(c, (size_t)head, &cuts);
         }
-        if (head < 0) {
-            refuse_head(c, (int)-head);
-            return NULL;
-        }
-        weft_request *req = begin_request(c, (size_t)head, &cuts);
         if (!req)
             continue;
         weft_connection_read_on(c); /* it may have stopped for the request before */

@@ -112,13 +112,17 @@ static int copy_params(weft_request *req)
     return 0;
 }
 
+static size_t match_size(const weft_route_match *match)
+{
+    return offsetof(weft_route_match, params) + (size_t)match->param_count * sizeof match->params[0];
+}
+
 /* Moves what a handler may ask for as long as it runs out of the arena, into a block of its own. 0 or -ENOMEM. */
 static int keep_texts(weft_request *req)
 {
     const char **texts[WEFT_ROUTE_PARAM_MAX + 2];
     int count = 0;
-    size_t match_size = offsetof(weft_route_match, params) + (size_t)req->match->param_count * sizeof req->match->params[0];
-    size_t size = match_size;
+    size_t size = match_size(req->match);
     for (int i = 0; i < req->match->param_count; i++)
         texts[count++] = &req->match->params[i].value;
     texts[count++] = &req->path;
@@ -130,14 +134,14 @@ static int keep_texts(weft_request *req)
     char *at = req->texts = weft_mem_alloc(size);
     if (!at)
         return -ENOMEM;
-    at += match_size;
+    at += match_size(req->match);
     for (int i = 0; i < count; i++) {
         size_t here = strlen(*texts[i]) + 1;
         *texts[i] = memcpy(at, *texts[i], here);
         at += here;
     }
     req->target.query = query ? at - strlen(query) - 1 : NULL;
-    memcpy(req->texts, req->match, match_size); /* with the values that have moved */
+    memcpy(req->texts, req->match, match_size(req->match)); /* with the values that have moved */
     req->match = (weft_route_match *)(void *)req->texts;
     return 0;
 }
@@ -154,6 +158,7 @@ int weft_request_route(weft_request *req)
     if (rc != 0)
         return rc;
     req->route = req->match->target;
+    weft_arena_trim(&req->arena, req->match, sizeof *req->match, match_size(req->match));
     weft_bytes decoded = { target->path, target->path_size };
     if (target->has_escapes && memchr(target->path, '%', target->path_size) &&
         weft_http_decode(&req->arena, target->path, target->path_size, &decoded) < 0)

@@ -293,6 +293,7 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     weft_list_remove(&c->writing);
     weft_callback_clear(&c->again);
     weft_mem_free(c->client);
+    weft_head_cache_forget(server, c);
     if (server->output_owner == c) {
         server->output_owner = NULL;
         server->output_size = 0;
@@ -495,6 +496,7 @@ void weft_server_close(weft_server *server)
     loop->server = NULL;
     weft_slab_close(&server->connection_slab);
     weft_slab_close(&server->request_slab);
+    weft_head_cache_close(&server->head_cache);
     pthread_mutex_lock(&server->app->lock);
     weft_list_unlink(&server->of_app);
     server->counts.open = server->counts.buffered = 0;

@@ -14,6 +14,7 @@
 #include "lib/task/task.h"
 #include "server/app.h"
 #include "server/door.h"
+#include "server/head_cache.h"
 
 struct weft_connection;
 
@@ -56,6 +57,7 @@ typedef struct weft_server {
     bool limit_is_said; /* in the log, and the connections have stayed near their limit since */
 
     weft_slab connection_slab, request_slab;
+    weft_head_cache head_cache;
     weft_list connections;
     size_t connection_count;
     size_t served; /* WebSockets whose last callback is still to be called */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Copyright (c) the Weft authors */
+/*
+ * The last head of each connection, and the request that was made of it. Who keeps a connection often sends the same head
+ * again, byte for byte: programs that ask for the same again, checks of health, load generators. The same bytes have the same
+ * end, the same verdict, the same parts and the same route, so the request is copied in place of judging, cutting and routing
+ * them once more. What a body brings, and who asks, is no part of it.
+ *
+ * A connection is compared with itself alone, and in a time that does not tell where two heads differ: behind a proxy that
+ * shares connections the one before may have been somebody else's.
+ *
+ * A head is kept from a connection's second request on. One that never sends the same costs the comparison (150 instructions of
+ * a head of 600 bytes); after four in vain only every sixteenth of its heads is kept. There are WEFT_HEAD_CACHE_SLOTS slots,
+ * for all connections of a loop; neighbours in memory have different ones, and of two in the same the one keeps it that has use
+ * of it. A slot is at most 3.5 KiB, so a loop has at most 0.9 MiB of them, and mostly a twentieth of that.
+ */
+#ifndef WEFT_SERVER_HEAD_CACHE_H
+#define WEFT_SERVER_HEAD_CACHE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct weft_server;
+struct weft_connection;
+struct weft_request;
+
+enum {
+    WEFT_HEAD_CACHE_SLOTS = 256,
+    WEFT_HEAD_CACHE_HEAD = 1024,    /* bytes of a head that is kept, at most; */
+    WEFT_HEAD_CACHE_REQUEST = 2048, /* of what its request has in its arena */
+};
+
+struct weft_cached_head;
+
+typedef struct weft_head_cache {
+    struct weft_cached_head *slots[WEFT_HEAD_CACHE_SLOTS];
+    uint64_t hits;
+} weft_head_cache;
+
+/* At the beginning of a head: do the unread bytes of c begin with its last one? That, for weft_head_cache_request; or NULL. */
+const struct weft_cached_head *weft_head_cache_find(struct weft_server *server, const struct weft_connection *c);
+
+/* Makes the request of the head that was found, as weft_request_new and weft_request_route would, and consumes the head.
+ * NULL when memory is out. */
+struct weft_request *weft_head_cache_request(struct weft_connection *c, const struct weft_cached_head *cached);
+
+/* Keeps the request, which has been routed and was not handed to its handler yet, for head[0, size), of which it was made; or
+ * does not, if it is too large, of a kind that is not sent twice, or memory is out. */
+void weft_head_cache_keep(struct weft_server *server, const struct weft_request *req, const char *head, size_t size);
+
+/* Another connection may come to lie where c does. */
+void weft_head_cache_forget(struct weft_server *server, const struct weft_connection *c);
+
+void weft_head_cache_close(weft_head_cache *cache);
+
+#endif
