@@ -90,10 +90,10 @@ static void move_pointers(weft_request *req, char *to, const char *from)
 weft_request *weft_head_cache_request(weft_connection *c, const struct weft_cached_head *cached)
 {
     weft_server *server = c->server;
-    weft_request *req = weft_slab_take(&server->request_slab);
+    weft_request *req = weft_request_blank(server);
     if (!req)
         return NULL;
-    *req = cached->request;
+    memcpy(req, &cached->request, offsetof(weft_request, group));
     weft_arena_init(&req->arena, &server->loop->arenas);
     char *image = weft_arena_alloc(&req->arena, cached->image_size);
     if (!image) {
@@ -146,7 +146,7 @@ void weft_head_cache_keep(weft_server *server, const weft_request *req, const ch
     cached->of = c;
     cached->head_size = (uint16_t)size;
     cached->image_size = (uint16_t)image_size;
-    cached->request = *req;
+    memcpy(&cached->request, req, offsetof(weft_request, group));
     memcpy(cached->bytes, req->head.data, image_size);
     memcpy(cached->bytes + image_size, head, size);
     move_pointers(&cached->request, cached->bytes, req->head.data);

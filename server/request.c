@@ -19,14 +19,11 @@
 
 /* ---- making ---- */
 
-static weft_request *allocate(weft_server *server)
+weft_request *weft_request_blank(weft_server *server)
 {
     weft_request *req = weft_slab_take(&server->request_slab);
-    if (!req)
-        return NULL;
-    memset(req, 0, offsetof(weft_request, group)); /* which is filled in by others */
-    memset(&req->is_open, 0, sizeof *req - offsetof(weft_request, is_open));
-    weft_arena_init(&req->arena, &server->loop->arenas);
+    if (req) /* the group is filled in by others */
+        memset(&req->is_open, 0, sizeof *req - offsetof(weft_request, is_open));
     return req;
 }
 
@@ -60,12 +57,14 @@ static int read_head(weft_request *req, size_t head_size, int field_count, const
 weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, const weft_head_cuts *cuts,
                                int *ret_status, const char **ret_reason)
 {
-    weft_request *req = allocate(c->server);
+    weft_request *req = weft_request_blank(c->server);
     *ret_status = 503;
     *ret_reason = "out of memory";
     if (!req)
         return NULL;
+    memset(req, 0, offsetof(weft_request, group));
     req->connection = c;
+    weft_arena_init(&req->arena, &c->server->loop->arenas);
     *ret_status = read_head(req, head_size, field_count, cuts, ret_reason);
     if (*ret_status == 0)
         return req;

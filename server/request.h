@@ -41,18 +41,18 @@ struct weft_request {
     char *texts;             /* of a request that may be upgraded: path, query and parameters; else NULL */
     const char *handed;      /* where the arena was when the handler began */
     weft_route_match *match; /* in the arena; of a request that may be upgraded, in its texts */
-    weft_group group;        /* the request's: opened around the handler */
-    bool is_open;            /* the group is */
-    bool is_moved;           /* it lies on the stack of its task */
+    weft_bytes line;         /* the first line as it came; with an access log */
+    weft_duration began;     /* when the head was there; with an access log */
 
-    weft_bytes line;     /* the first line as it came; with an access log */
-    weft_duration began; /* when the head was there; with an access log */
-    int64_t body_sent;   /* bytes of the reply's body */
+    weft_group group; /* the request's: opened around the handler */
+    bool is_open;     /* the group is */
+    bool is_moved;    /* it lies on the stack of its task */
 
     enum weft_reply_kind reply;
     enum weft_reply_framing framing; /* of a streamed one */
     bool stream_failed;              /* it must be cut */
     bool is_writing;                 /* a task waits in the middle of a large piece */
+    int64_t body_sent;               /* bytes of the reply's body */
     int status;
     struct weft_reply_fields fields, trailers;
     int64_t stream_left; /* of a declared length */
@@ -77,6 +77,10 @@ struct weft_request {
  * `cuts`, and consumes them. Returns it, or NULL with *ret_status (and words for it): the head is refused. */
 weft_request *weft_request_new(weft_connection *c, size_t head_size, int field_count, const weft_head_cuts *cuts,
                                int *ret_status, const char **ret_reason);
+
+/* One of which all from its group on is as it begins, and what is before that, which its head and its route make up, is to be
+ * filled in. NULL when memory is out. */
+weft_request *weft_request_blank(weft_server *server);
 
 /* Finds its route. 0, 404, 405, or 503 when memory is out. */
 int weft_request_route(weft_request *req);

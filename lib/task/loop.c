@@ -53,7 +53,7 @@ weft_duration weft_loop_clock(weft_loop *loop)
 
 weft_duration weft_loop_recent(weft_loop *loop)
 {
-    if (!is_virtual(loop) && weft_clock_coarse() > loop->now)
+    if (!weft_clock_is_near(loop->now_cycles) && !is_virtual(loop) && weft_clock_coarse() > loop->now)
         loop->is_stale = true;
     return weft_loop_now(loop);
 }

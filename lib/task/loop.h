@@ -72,6 +72,7 @@ struct weft_loop {
     weft_list soon;            /* callbacks */
     weft_list tasks;           /* all that have not ended */
     weft_duration now;         /* the clock, read about once a turn: ask weft_loop_now; in virtual time the clock itself */
+    uint64_t now_cycles;       /* and weft_clock_cycles when it was read */
     bool is_stale;             /* a poll has begun since it was read */
     weft_wheel wheel;
     weft_stacks stacks;
@@ -150,12 +151,13 @@ static inline weft_duration weft_loop_now(weft_loop *loop)
     if (__builtin_expect(loop->is_stale, 0)) {
         loop->is_stale = false;
         loop->now = weft_clock_monotonic();
+        loop->now_cycles = weft_clock_cycles();
     }
     return loop->now;
 }
 
-/* The cached clock, read anew if a tick of the kernel's (1 to 10 ms) has passed since: for a limit that begins here, which must
- * not be over sooner because somebody has held the loop before. */
+/* The cached clock, read anew if a few milliseconds have passed since (up to 4, or a tick of the kernel's, which is up to 10):
+ * for a limit that begins here, which must not be over sooner because somebody has held the loop before. */
 weft_duration weft_loop_recent(weft_loop *loop);
 
 /* Something of others begins to run on the loop, after what was before has ended or not, or has ended. */
