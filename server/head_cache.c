@@ -24,12 +24,13 @@ struct weft_cached_head {
     _Alignas(16) char bytes[]; /* the image of the arena, then the head as it came */
 };
 
-/* Connections lie in slabs, one behind the other: those of one slab have slots of their own. */
-_Static_assert(sizeof(weft_connection) / 16 % 2 == 1, "a step that visits every slot");
+_Static_assert(sizeof(weft_connection) % 16 == 0, "in a chunk of their slab they lie one behind the other");
 
+/* Multiples of the golden ratio lie apart: the connections of one chunk have slots of their own, those of others mostly. */
 static struct weft_cached_head **slot_of(weft_server *server, const weft_connection *c)
 {
-    return &server->head_cache.slots[(uintptr_t)c / 16 % WEFT_HEAD_CACHE_SLOTS];
+    uint32_t number = (uint32_t)((uintptr_t)c / sizeof *c);
+    return &server->head_cache.slots[number * UINT32_C(0x9E3779B9) >> (32 - WEFT_HEAD_CACHE_BITS)];
 }
 
 /* ---- looking ---- */

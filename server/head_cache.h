@@ -10,9 +10,9 @@
  * shares connections the one before may have been somebody else's.
  *
  * A head is kept from a connection's second request on. One that never sends the same costs the comparison (150 instructions of
- * a head of 600 bytes); after four in vain only every sixteenth of its heads is kept. There are WEFT_HEAD_CACHE_SLOTS slots,
- * for all connections of a loop; neighbours in memory have different ones, and of two in the same the one keeps it that has use
- * of it. A slot is at most 3.5 KiB, so a loop has at most 0.9 MiB of them, and mostly a twentieth of that.
+ * a head of 600 bytes); after four in vain only every sixteenth of its heads is kept. There are WEFT_HEAD_CACHE_SLOTS slots for
+ * all connections of a loop; of two with the same one the first keeps it while it has use of it. A slot is at most 4 KiB, so
+ * that a loop has at most 2 MiB of them, and mostly an eighth of that.
  */
 #ifndef WEFT_SERVER_HEAD_CACHE_H
 #define WEFT_SERVER_HEAD_CACHE_H
@@ -25,7 +25,8 @@ struct weft_connection;
 struct weft_request;
 
 enum {
-    WEFT_HEAD_CACHE_SLOTS = 256,
+    WEFT_HEAD_CACHE_BITS = 9,
+    WEFT_HEAD_CACHE_SLOTS = 1 << WEFT_HEAD_CACHE_BITS,
     WEFT_HEAD_CACHE_HEAD = 1024,    /* bytes of a head that is kept, at most; */
     WEFT_HEAD_CACHE_REQUEST = 2048, /* of what its request has in its arena */
 };
