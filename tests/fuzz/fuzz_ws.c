@@ -298,7 +298,9 @@ static int by_text(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static struct input inputs[INPUTS_MAX];
-    CHECK(argc == 2);
+    const char *asked = getenv("WEFT_FUZZ_ROUNDS");
+    int rounds = asked ? (int)strtol(asked, NULL, 10) : 30000;
+    CHECK(argc == 2 && rounds > 0);
     size_t count = read_corpus(argv[1], inputs);
     CHECK(count > 0);
     qsort(inputs, count, sizeof *inputs, by_text); /* a folder has no order of its own */
@@ -306,7 +308,7 @@ int main(int argc, char **argv)
         LLVMFuzzerTestOneInput((const uint8_t *)inputs[i].text, inputs[i].size);
     static const char marks[] = "\x80\x81\x88\x89\x01\x02\x7e\x7f\xfe\xff\xc3\0=;,\" \n:";
     uint64_t seed = 5;
-    for (int round = 0; round < 30000; round++) {
+    for (int round = 0; round < rounds; round++) {
         uint8_t text[INPUT_MAX];
         const struct input *input = &inputs[weft_random_below(&seed, count)];
         size_t size = input->size;
