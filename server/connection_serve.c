@@ -54,22 +54,15 @@ static __attribute__((noinline)) void run_here(struct next *next)
     run(next);
 }
 
-/* For reports: which request it is at. */
-static void name_task(weft_task *t, const weft_route_target *route)
-{
-    t->label = route->label;
-    t->file = route->file;
-    t->line = route->line;
-}
-
 /* Serves c's present request, and those behind it that are there and fit this stack. c may be gone afterwards. */
 static void serve_all(weft_task *t, weft_connection *c)
 {
     struct next next = { c, c->request };
     size_t size = stack_size(next.req);
     while (next.req && stack_size(next.req) == size) {
-        name_task(t, next.req->route);
+        const weft_route_target *route = next.req->route;
         weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
+        weft_task_call(t, t->name, route->label, route->file, route->line);
         if (UNLIKELY(next.req->head.wants_upgrade))
             run_here(&next);
         else
@@ -96,7 +89,7 @@ static weft_connection *await_work(weft_task *t, weft_server *server)
     if (server->warm_count == WARM_TASKS_MAX || !weft_task_is_as_new(t))
         return NULL;
     struct warm warm = { .wait = WEFT_WAIT("next request", NULL, withdraw_warm), .server = server };
-    t->label = NULL;
+    weft_task_call(t, t->name, NULL, t->file, t->line);
     if (UNLIKELY(t->trail)) {
         weft_trail_free(t->trail);
         t->trail = NULL;

@@ -82,9 +82,9 @@ static void run_task(void *arg)
 /* By blocks: for all of it at once gcc makes a `rep stos`, which costs some 10 ns more. */
 static void clear(weft_task *t)
 {
-    enum { BLOCK = 64, REST = sizeof *t % BLOCK };
-    char *at = (char *)t;
-    for (size_t i = 0; i < sizeof *t / BLOCK; i++, at += BLOCK)
+    enum { BLOCK = 64, SIZE = sizeof *t - offsetof(weft_task, magic), REST = SIZE % BLOCK };
+    char *at = (char *)&t->magic;
+    for (size_t i = 0; i < SIZE / BLOCK; i++, at += BLOCK)
         memset(at, 0, BLOCK);
     memset(at, 0, REST);
 }
@@ -109,9 +109,7 @@ int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task 
     t->is_copied = spec->copy_size > 0;
     t->is_hard = scope->is_hard;
     t->reason = t->base_reason = scope->reason;
-    t->line = spec->line;
-    t->file = spec->file;
-    t->name = spec->name;
+    weft_task_call(t, spec->name, NULL, spec->file, spec->line);
     t->loop = loop;
     t->group = g;
     t->fn = spec->fn;

@@ -73,7 +73,9 @@ struct weft_nested {
 };
 
 struct weft_task {
-    unsigned magic;
+    const char *name, *label, *file; /* written by weft_task_call, for the watchdog's thread reads them */
+    int line;
+    unsigned magic; /* this and all behind it are cleared when it is started */
     uint8_t state;
     bool has_handle; /* weft_spawn gave out a pointer: kept until awaited, or until its group ends */
     bool is_copied;  /* its argument was copied */
@@ -83,9 +85,6 @@ struct weft_task {
     int own_reason;  /* weft_task_cancel */
     int refusals;    /* waits refused in a row */
     int result;
-    int line;
-    const char *file, *name;
-    const char *label; /* what it works on, for reports: a route's pattern; NULL */
     weft_coro coro;
     weft_loop *loop;
     weft_wait *wait;  /* while parked */
@@ -105,6 +104,17 @@ struct weft_task {
     uint8_t mark;               /* of who walks over all tasks: a report */
     struct weft_nested *nested; /* the innermost of what runs in it; `coro` is that one's then */
 };
+
+/* What it is called in reports (borrowed): its name, what it works on (a route's pattern; NULL for nothing), and where that was
+ * started. The watchdog may be reading it: where the loop's beat goes on with that, let it do so before, and it will see. */
+static inline void weft_task_call(weft_task *t, const char *name, const char *label, const char *file, int line)
+{
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* behind the beat */
+    __atomic_store_n(&t->name, name, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->label, label, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->file, file, __ATOMIC_RELAXED);
+    __atomic_store_n(&t->line, line, __ATOMIC_RELAXED);
+}
 
 struct weft_holding_kind {
     const char *what; /* "a lock"; NULL for what a task may end with */

@@ -40,7 +40,10 @@ static bool read_holder(const weft_watchdog *w, struct weft_holder *ret_holder)
     const weft_task *t = __atomic_load_n(&loop->current, __ATOMIC_RELAXED);
     struct weft_holder holder = { .posted = __atomic_load_n(&loop->posted, __ATOMIC_RELAXED) };
     if (t)
-        holder = (struct weft_holder){ .name = t->name, .label = t->label, .file = t->file, .line = t->line };
+        holder = (struct weft_holder){ .name = __atomic_load_n(&t->name, __ATOMIC_RELAXED),
+                                       .label = __atomic_load_n(&t->label, __ATOMIC_RELAXED),
+                                       .file = __atomic_load_n(&t->file, __ATOMIC_RELAXED),
+                                       .line = __atomic_load_n(&t->line, __ATOMIC_RELAXED) };
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (beat_of(loop) != w->beat)
         return false;
