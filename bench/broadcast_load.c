@@ -4,11 +4,12 @@
  * The load of a broadcast: many members of one room, one of which speaks; the time until the last has heard it, and what the
  * server's processor time is for each delivery.
  *
- *     broadcast_load PORT PID MEMBERS SIZE BURST ROUNDS [HTTP-PATH | --tls]
+ *     broadcast_load PORT PID MEMBERS SIZE BURST ROUNDS [HTTP-PATH | --tls | --behind]
  *
  * A round is a burst of BURST messages of SIZE bytes in one write, and ends when every member has received all of it; the next
  * one follows at once. With an HTTP-PATH a second thread asks for that all the while, a request at a time. With --tls the
- * members come by TLS, and check no certificate. Prints
+ * members come by TLS, and check no certificate. With --behind they read when the server has sent to all of them, and the time
+ * is until then: so the load takes no processor from it meanwhile. Prints
  *
  *     CPU-us-per-delivery  p50-ms p99-ms (to the last member)  http-p50-ms http-p99-ms http-count
  */
@@ -16,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -38,6 +40,8 @@ static double http_times[HTTP_MOST];
 static size_t http_count;
 static const char *http_path;
 static SSL_CTX *tls; /* NULL without --tls */
+static bool reads_behind;
+static int seats[FDS_MAX]; /* the members' descriptors in the order in which they have joined */
 static SSL *sessions[FDS_MAX];
 
 /* Nanoseconds; what is waited for counts, unlike in measure_now. */
@@ -133,6 +137,7 @@ static int join_all(int epoll, int members)
         for (int i = 0; i < count; i++) {
             struct epoll_event event = { .events = EPOLLIN, .data.fd = fds[i] };
             join(fds[i]);
+            seats[done + i] = fds[i];
             epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event);
         }
         speaker = done == 0 ? fds[0] : speaker;
@@ -182,6 +187,17 @@ static double cpu_of(const char *pid)
     return all;
 }
 
+/* Until there is something to read for all members, of which it looks at every sixteenth. Who joined last is sent to last: this
+ * sleeps most of the time. */
+static void await_all(int members)
+{
+    for (int i = members - 1; i >= 0; i -= 16) {
+        struct pollfd one = { .fd = seats[i], .events = POLLIN };
+        if (poll(&one, 1, 20000) != 1)
+            fail("nothing comes");
+    }
+}
+
 /* All that came, until each member has `expected` bytes. */
 static void receive(int epoll, int members, size_t expected)
 {
@@ -229,6 +245,10 @@ int main(int argc, char **argv)
         tls = SSL_CTX_new(TLS_client_method());
         extra = NULL;
     }
+    if (extra && strcmp(extra, "--behind") == 0) {
+        reads_behind = true;
+        extra = NULL;
+    }
     int members = number(argv[3]), done = 0, burst = number(argv[5]), rounds = number(argv[6]);
     size_t size = (size_t)number(argv[4]), header = size < 126 ? 2 : 4, frame = header + 4 + size;
     char *data = calloc((size_t)burst, frame);
@@ -255,9 +275,14 @@ int main(int argc, char **argv)
         }
         double began = wall_now();
         write_all(speaker, data, (size_t)burst * frame);
+        double sent = 0;
+        if (reads_behind) {
+            await_all(members);
+            sent = wall_now();
+        }
         receive(epoll, members, (size_t)burst * (header + size));
         if (round >= 0)
-            times[done++] = wall_now() - began;
+            times[done++] = (reads_behind ? sent : wall_now()) - began;
     }
     rounds = done;
     cpu = cpu_of(argv[2]) - cpu;

@@ -125,11 +125,11 @@ def print_case(options, members, size, burst):
                                                                      middle[2]), flush=True)
 
 
-def print_pairs(options, title, other, cases, *extra):
+def print_pairs(options, title, other, cases, extra=(), extra_of_both=()):
     """What changes from Weft with one worker and without TLS, in turns."""
     for members, size in cases:
-        rows = [(measure(options, "Weft", members, size, 1), measure(options, other, members, size, 1, *extra))
-                for _ in range(options.rounds)]
+        rows = [(measure(options, "Weft", members, size, 1, *extra_of_both),
+                 measure(options, other, members, size, 1, *extra, *extra_of_both)) for _ in range(options.rounds)]
         one, two = medians(row[0] for row in rows), medians(row[1] for row in rows)
         print("| %s, %d B to %d | %.2f | %.2f | %.1f | %.1f | %.2f |" % (
             title, size, members, one[0], two[0], one[1], two[1], statistics.median(b[1] / a[1] for a, b in rows)), flush=True)
@@ -155,8 +155,9 @@ def main():
               tuple(medians(row[3:5] for row in asked)))
         print("\n| | us a delivery | then | to the last, p50 ms | then | ratio of these |")
         print("|---|--:|--:|--:|--:|--:|")
-        print_pairs(options, "TLS", "Weft, TLS", [(1000, 64), (1000, 1024)], "--tls")
+        print_pairs(options, "TLS", "Weft, TLS", [(1000, 64), (1000, 1024)], ["--tls"])
         print_pairs(options, "two workers", "Weft, 2 workers", [(10000, 64)])
+        print_pairs(options, "two workers, members read behind", "Weft, 2 workers", [(10000, 64)], (), ["--behind"])
     return 0
 
 

@@ -4,11 +4,12 @@
  * "raw": the least that a server on one core can do, as the measure of all others. One thread and one epoll; it counts blank
  * lines (no parsing), answers each with the same bytes, and sends all answers to one read in one write.
  *
- *     epoll_server [--port N] [--reply-size N] [--body N] [--close]
+ *     epoll_server [--port N] [--reply-size N] [--body N] [--close] [--threads N]
  *
  * It prints its port on standard output (0, the default, takes a free one) and ends on SIGTERM. --reply-size pads the reply
  * with a header field to the size of another server's, so that both write the same number of bytes. --body makes the body N
- * bytes long, in place of "Hello, World!"; --close ends each connection behind its first reply.
+ * bytes long, in place of "Hello, World!"; --close ends each connection behind its first reply. --threads has
+ * so many threads do this, each with a listening socket and an epoll of its own.
  *
  * What it must not do is cheat: a blank line that two reads share counts once, and when the socket is full, what is owed is
  * sent later and nothing is read meanwhile. A body would be taken for heads: it is for requests without one.
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,12 +29,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE  65536
-#define FDS_MAX    65536
-#define HEAD_MAX   1024
-#define BODY_MAX   (1024 * 1024)
-#define BLOCK_SIZE (256 * 1024) /* bytes of replies that one write can hold, more or less */
-#define TAIL_SIZE  3            /* of "\r\n\r\n", what one read can leave to the next */
+#define READ_SIZE   65536
+#define FDS_MAX     65536
+#define HEAD_MAX    1024
+#define BODY_MAX    (1024 * 1024)
+#define BLOCK_SIZE  (256 * 1024) /* bytes of replies that one write can hold, more or less */
+#define THREADS_MAX 8
+#define TAIL_SIZE   3 /* of "\r\n\r\n", what one read can leave to the next */
 
 struct connection {
     size_t owed; /* bytes of replies that the socket has not taken */
@@ -42,6 +45,7 @@ struct connection {
 
 struct server {
     int epoll, listener;
+    bool is_other; /* than the first thread's */
     size_t reply_size, block_replies;
     char *block; /* so many replies, one after the other */
     bool closes;
@@ -108,7 +112,7 @@ static bool send_owed(struct server *s, int fd)
 
 static void on_readable(struct server *s, int fd)
 {
-    static char buffer[TAIL_SIZE + READ_SIZE];
+    static _Thread_local char buffer[TAIL_SIZE + READ_SIZE];
     struct connection *c = &s->connections[fd];
     size_t kept = c->tail_size;
     memcpy(buffer, c->tail, kept);
@@ -152,10 +156,12 @@ static void on_connecting(struct server *s)
 static int serve(struct server *s)
 {
     struct epoll_event events[256];
-    sigset_t none; /* SIGTERM comes only while it waits, so that none is missed */
-    sigemptyset(&none);
+    sigset_t held; /* SIGTERM comes only while the first thread waits, so that none is missed */
+    sigemptyset(&held);
+    if (s->is_other)
+        sigaddset(&held, SIGTERM);
     while (!stopping) {
-        int count = epoll_pwait(s->epoll, events, 256, -1, &none);
+        int count = epoll_pwait(s->epoll, events, 256, -1, &held);
         if (count < 0 && errno != EINTR)
             return fail("epoll_pwait");
         for (int i = 0; i < count; i++) {
@@ -201,15 +207,17 @@ static int make_block(struct server *s, size_t size, size_t body)
     return 0;
 }
 
-static int listen_on(struct server *s, uint16_t port)
+/* Where *port is, or on a free one, which it then is. */
+static int listen_on(struct server *s, uint16_t *port)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t size = sizeof address;
     int one = 1;
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s->listener < 0)
         return fail("socket");
     setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(s->listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     if (bind(s->listener, (struct sockaddr *)&address, size) < 0 || listen(s->listener, 4096) < 0 ||
         getsockname(s->listener, (struct sockaddr *)&address, &size) < 0)
         return fail("listen");
@@ -217,9 +225,14 @@ static int listen_on(struct server *s, uint16_t port)
     if (s->epoll < 0)
         return fail("epoll_create1");
     watch(s, EPOLL_CTL_ADD, s->listener, EPOLLIN);
-    printf("%d\n", ntohs(address.sin_port));
-    fflush(stdout);
+    *port = ntohs(address.sin_port);
     return 0;
+}
+
+static void *serve_in_thread(void *arg)
+{
+    serve(arg);
+    return NULL;
 }
 
 static bool read_number(const char *text, long max, long *ret)
@@ -232,21 +245,23 @@ static bool read_number(const char *text, long max, long *ret)
 
 int main(int argc, char **argv)
 {
-    static struct server server;
-    static const struct option flags[] = { { "port", required_argument, NULL, 'p' },
-                                           { "reply-size", required_argument, NULL, 'r' },
-                                           { "body", required_argument, NULL, 'b' },
-                                           { "close", no_argument, NULL, 'c' },
-                                           { NULL, 0, NULL, 0 } };
-    long port = 0, reply_size = 0, body = 0;
+    static struct server servers[THREADS_MAX];
+    static const struct option flags[] = {
+        { "port", required_argument, NULL, 'p' },    { "reply-size", required_argument, NULL, 'r' },
+        { "body", required_argument, NULL, 'b' },    { "close", no_argument, NULL, 'c' },
+        { "threads", required_argument, NULL, 't' }, { NULL, 0, NULL, 0 }
+    };
+    long port = 0, reply_size = 0, body = 0, threads = 1;
+    bool closes = false;
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;) {
         bool ok = flag == 'p'   ? read_number(optarg, UINT16_MAX, &port)
                   : flag == 'r' ? read_number(optarg, BODY_MAX + HEAD_MAX, &reply_size)
                   : flag == 'b' ? read_number(optarg, BODY_MAX, &body)
+                  : flag == 't' ? read_number(optarg, THREADS_MAX, &threads) && threads > 0
                                 : flag == 'c';
-        server.closes = server.closes || flag == 'c';
+        closes = closes || flag == 'c';
         if (!ok) {
-            fprintf(stderr, "usage: epoll_server [--port N] [--reply-size N] [--body N] [--close]\n");
+            fprintf(stderr, "usage: epoll_server [--port N] [--reply-size N] [--body N] [--close] [--threads N]\n");
             return 2;
         }
     }
@@ -255,9 +270,19 @@ int main(int argc, char **argv)
     sigaddset(&term, SIGTERM);
     sigprocmask(SIG_BLOCK, &term, NULL);
     signal(SIGTERM, on_term);
-    if (make_block(&server, (size_t)reply_size, (size_t)body) < 0 || listen_on(&server, (uint16_t)port) < 0 ||
-        serve(&server) < 0)
-        return 1;
-    free(server.block);
-    return 0;
+    uint16_t at = (uint16_t)port;
+    for (long i = 0; i < threads; i++) {
+        servers[i].closes = closes;
+        if (make_block(&servers[i], (size_t)reply_size, (size_t)body) < 0 || listen_on(&servers[i], &at) < 0)
+            return 1;
+    }
+    printf("%d\n", at);
+    fflush(stdout);
+    for (long i = 1; i < threads; i++) {
+        pthread_t thread;
+        servers[i].is_other = true;
+        if (pthread_create(&thread, NULL, serve_in_thread, &servers[i]) != 0)
+            return 1;
+    }
+    return serve(&servers[0]) < 0; /* the others end with the process */
 }
