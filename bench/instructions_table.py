@@ -20,6 +20,8 @@ REQUESTS = {  # argument of request_instructions: what it is
     "hello": "GET /hello/{name}",
     "pipelined": "GET /plaintext, pipelined by 16",
     "browser": "GET /plaintext, a browser's head of 600 bytes",
+    "others": "... plain, another number in the target each time",
+    "browsers": "... a browser's, another number each time",
     "echo": "WebSocket, 64 bytes echoed by a loop",
     "served": "WebSocket, 64 bytes echoed by a callback",
     "stream": "the stream and the client alone (in all of these)",

@@ -10,6 +10,8 @@
  *     hello      GET /hello/{name}
  *     pipelined  GET /plaintext, sixteen at once
  *     browser    GET /plaintext with a browser's head of 600 bytes
+ *     others     GET /plaintext?n=..., which is another number each time, so that no head is as the one before
+ *     browsers   the same with a browser's head
  *     echo       a WebSocket's binary message of 64 bytes, echoed by a loop in a handler
  *     served     the same, echoed by a callback
  *     stream     a peer that sends the same bytes back without being a server: what of the others is the stream's and ours
@@ -34,15 +36,23 @@
 
 static const char plain_request[] = "GET /plaintext HTTP/1.1\r\n" HOST "\r\n";
 static const char hello_request[] = "GET /hello/World HTTP/1.1\r\n" HOST "\r\n";
-static const char browser_request[] =
-    "GET /plaintext HTTP/1.1\r\n" HOST "Connection: keep-alive\r\n"
-    "sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\"\r\nsec-ch-ua-mobile: ?0\r\nsec-ch-ua-platform: \"Linux\"\r\n"
-    "Upgrade-Insecure-Requests: 1\r\n"
-    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 Safari/537.36\r\n"
-    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8\r\n"
-    "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
-    "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n"
-    "Cookie: session=0123456789abcdef0123456789\r\n\r\n";
+#define BROWSER                                                                                                                \
+    HOST "Connection: keep-alive\r\n"                                                                                          \
+         "sec-ch-ua: \"Chromium\";v=\"128\", \"Not;A=Brand\";v=\"24\"\r\nsec-ch-ua-mobile: ?0\r\n"                             \
+         "sec-ch-ua-platform: \"Linux\"\r\nUpgrade-Insecure-Requests: 1\r\n"                                                   \
+         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/128.0.0.0 "                \
+         "Safari/537.36\r\nAccept: text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8\r\n"             \
+         "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"                                    \
+         "Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n"                                     \
+         "Cookie: session=0123456789abcdef0123456789\r\n\r\n"
+
+static const char browser_request[] = "GET /plaintext HTTP/1.1\r\n" BROWSER;
+
+/* The digits are another number each time. */
+#define OTHERS "GET /plaintext?n=00000000 HTTP/1.1\r\n"
+enum { DIGITS_AT = 17, DIGITS = 8 };
+static const char others_request[] = OTHERS HOST "\r\n";
+static const char browsers_request[] = OTHERS BROWSER;
 
 #define UPGRADE(path)                                                                                                          \
     "GET " path " HTTP/1.1\r\n" HOST "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"              \
@@ -62,6 +72,8 @@ static const struct kind {
     { "hello", hello_request, 1, true, NULL, ok },
     { "pipelined", plain_request, BATCH_MAX, true, NULL, ok },
     { "browser", browser_request, 1, true, NULL, ok },
+    { "others", others_request, 1, true, NULL, ok },
+    { "browsers", browsers_request, 1, true, NULL, ok },
     { "echo", frame, 1, true, UPGRADE("/echo"), echoed },
     { "served", frame, 1, true, UPGRADE("/served"), echoed },
     { "stream", plain_request, 1, false, NULL, ok },
@@ -86,9 +98,20 @@ static void finish(struct client *c, int result)
         fprintf(stderr, "request_instructions: finished twice\n");
 }
 
+static void count_up(char *digits)
+{
+    int i = DIGITS - 1;
+    for (; i >= 0 && digits[i] == '9'; i--)
+        digits[i] = '0';
+    if (i >= 0)
+        digits[i]++;
+}
+
 static void send_batch(struct client *c, int count)
 {
     struct iovec part = { c->requests, c->request_size * (size_t)count };
+    if (c->kind->request == others_request || c->kind->request == browsers_request)
+        count_up(c->requests + DIGITS_AT);
     c->got = 0;
     c->awaited = c->reply_size * (size_t)count;
     int rc = weft_transport_send(&c->transport, &part, 1);
@@ -291,7 +314,7 @@ int main(int argc, char **argv)
     long count = 0;
     client.kind = argc == 2 ? find_kind(argv[1], &count) : NULL;
     if (!client.kind) {
-        fprintf(stderr, "usage: request_instructions plain|hello|pipelined|browser|echo|served|stream=COUNT\n");
+        fprintf(stderr, "usage: request_instructions plain|hello|pipelined|browser|others|browsers|echo|served|stream=COUNT\n");
         return 2;
     }
     client.request_size = strlen(client.kind->request);
