@@ -2,7 +2,7 @@
 """A thousand joins and leaves a second, of real sockets, in the real servers: each member gets every message of its stay once
 and in order, and nothing of those who have left stays in memory.
 
-TEST_CHURN_SECONDS (15) tells for how long; WEFT_CHURN_RATE (1000) how many join each second.
+TEST_CHURN_SECONDS (10) tells for how long; WEFT_CHURN_RATE (1000) how many join each second.
 """
 
 import os
@@ -12,7 +12,7 @@ import subprocess
 import pytest
 from conftest import BUILD, SLOW
 
-SECONDS = int(os.environ.get('TEST_CHURN_SECONDS', '15' if SLOW == 1 else '3'))
+SECONDS = int(os.environ.get('TEST_CHURN_SECONDS', '10' if SLOW == 1 else '3'))
 RATE = int(os.environ.get('WEFT_CHURN_RATE', '1000' if SLOW == 1 else '300'))
 GROWTH_MOST = 6 << 20  # bytes between a third of the joins and the end: each that stayed would cost more than 1 KiB
 
