@@ -8,8 +8,8 @@
  *
  * It prints its port on standard output (0, the default, takes a free one) and ends on SIGTERM. --reply-size pads the reply
  * with a header field to the size of another server's, so that both write the same number of bytes. --body makes the body N
- * bytes long, in place of "Hello, World!"; --close ends each connection behind its first reply. --threads has
- * so many threads do this, each with a listening socket and an epoll of its own.
+ * bytes long, in place of "Hello, World!"; --close ends each connection behind its first reply. --threads has so many threads
+ * do this, each with a listening socket and an epoll of its own.
  *
  * What it must not do is cheat: a blank line that two reads share counts once, and when the socket is full, what is owed is
  * sent later and nothing is read meanwhile. A body would be taken for heads: it is for requests without one.
@@ -46,6 +46,7 @@ struct connection {
 struct server {
     int epoll, listener;
     bool is_other; /* than the first thread's */
+    bool shares;   /* its port, with the others */
     size_t reply_size, block_replies;
     char *block; /* so many replies, one after the other */
     bool closes;
@@ -217,7 +218,8 @@ static int listen_on(struct server *s, uint16_t *port)
     if (s->listener < 0)
         return fail("socket");
     setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    setsockopt(s->listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (s->shares)
+        setsockopt(s->listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     if (bind(s->listener, (struct sockaddr *)&address, size) < 0 || listen(s->listener, 4096) < 0 ||
         getsockname(s->listener, (struct sockaddr *)&address, &size) < 0)
         return fail("listen");
@@ -273,6 +275,7 @@ int main(int argc, char **argv)
     uint16_t at = (uint16_t)port;
     for (long i = 0; i < threads; i++) {
         servers[i].closes = closes;
+        servers[i].shares = threads > 1;
         if (make_block(&servers[i], (size_t)reply_size, (size_t)body) < 0 || listen_on(&servers[i], &at) < 0)
             return 1;
     }

@@ -62,7 +62,7 @@ static void serve_all(weft_task *t, weft_connection *c)
     while (next.req && stack_size(next.req) == size) {
         const weft_route_target *route = next.req->route;
         weft_loop_beat_begin(c->server->loop); /* each request has the time of a stall for itself */
-        weft_task_call(t, t->name, route->label, route->file, route->line);
+        weft_task_describe(t, t->name, route->label, route->file, route->line);
         if (UNLIKELY(next.req->head.wants_upgrade))
             run_here(&next);
         else
@@ -89,7 +89,7 @@ static weft_connection *await_work(weft_task *t, weft_server *server)
     if (server->warm_count == WARM_TASKS_MAX || !weft_task_is_as_new(t))
         return NULL;
     struct warm warm = { .wait = WEFT_WAIT("next request", NULL, withdraw_warm), .server = server };
-    weft_task_call(t, t->name, NULL, t->file, t->line);
+    weft_task_describe(t, t->name, NULL, t->file, t->line);
     if (UNLIKELY(t->trail)) {
         weft_trail_free(t->trail);
         t->trail = NULL;

@@ -9,10 +9,10 @@
  * A connection is compared with itself alone, and in a time that does not tell where two heads differ: behind a proxy that
  * shares connections the one before may have been somebody else's.
  *
- * A head is kept from a connection's second request on. One that never sends the same costs the comparison (150 instructions of
- * a head of 600 bytes); after four in vain only every sixteenth of its heads is kept. There are WEFT_HEAD_CACHE_SLOTS slots for
- * all connections of a loop; of two with the same one the first keeps it while it has use of it. A slot is at most 4 KiB, so
- * that a loop has at most 2 MiB of them, and mostly an eighth of that.
+ * A head is kept from a connection's second request on. One that never sends the same pays 150 to 400 instructions for each,
+ * most of them for the comparison: after four in vain only every sixteenth of its heads is kept. There are
+ * WEFT_HEAD_CACHE_SLOTS slots for all connections of a loop; of two with the same one the first keeps it while it has use of
+ * it. A slot is at most 4 KiB, so that a loop has at most 2 MiB of them, and mostly an eighth of that.
  */
 #ifndef WEFT_SERVER_HEAD_CACHE_H
 #define WEFT_SERVER_HEAD_CACHE_H

@@ -109,7 +109,7 @@ int weft_task_start(weft_group *g, const struct weft_task_spec *spec, weft_task 
     t->is_copied = spec->copy_size > 0;
     t->is_hard = scope->is_hard;
     t->reason = t->base_reason = scope->reason;
-    weft_task_call(t, spec->name, NULL, spec->file, spec->line);
+    weft_task_describe(t, spec->name, NULL, spec->file, spec->line);
     t->loop = loop;
     t->group = g;
     t->fn = spec->fn;

@@ -73,7 +73,7 @@ struct weft_nested {
 };
 
 struct weft_task {
-    const char *name, *label, *file; /* written by weft_task_call, for the watchdog's thread reads them */
+    const char *name, *label, *file; /* written by weft_task_describe, for the watchdog's thread reads them */
     int line;
     unsigned magic; /* this and all behind it are cleared when it is started */
     uint8_t state;
@@ -107,7 +107,7 @@ struct weft_task {
 
 /* What it is called in reports (borrowed): its name, what it works on (a route's pattern; NULL for nothing), and where that was
  * started. The watchdog may be reading it: where the loop's beat goes on with that, let it do so before, and it will see. */
-static inline void weft_task_call(weft_task *t, const char *name, const char *label, const char *file, int line)
+static inline void weft_task_describe(weft_task *t, const char *name, const char *label, const char *file, int line)
 {
     __atomic_thread_fence(__ATOMIC_RELEASE); /* behind the beat */
     __atomic_store_n(&t->name, name, __ATOMIC_RELAXED);

@@ -339,7 +339,7 @@ int main(int argc, char **argv)
         }
         LLVMFuzzerTestOneInput(text, size);
     }
-    bool is_good = accepted > (unsigned)rounds / 100 && messages > (unsigned)rounds;
+    bool is_good = accepted > (unsigned)(rounds < 30000 ? rounds / 100 : 500) && messages > (unsigned)rounds;
     printf("1..1\n%s 1 - %d changed inputs: %u handshakes accepted, %u events\n", is_good ? "ok" : "not ok", rounds, accepted,
            messages);
     return is_good ? 0 : 1;
