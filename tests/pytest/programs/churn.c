@@ -12,6 +12,9 @@
  * members of a room are sent its messages in one order: so what one has heard must be a part of the record without a hole, from
  * before its first word to its last.
  *
+ * The first come at once, as many as there may be at a time, and none leaves before all are in: whatever stalls later, there
+ * are never more at a time, and what the server holds by then is the most that it needs.
+ *
  * Prints "a third" after a third of the joins, and "JOINS joins, RATE a second, MESSAGES messages, DELIVERIES deliveries"; the
  * exit status is 0 if everything held.
  */
@@ -57,7 +60,8 @@ typedef struct member {
 
 static struct {
     const char *path, *says;
-    unsigned port, joins, begun, left;
+    unsigned port, joins, begun, entered, left;
+    unsigned crowd; /* that come first, at once */
     int epoll;
     member *inside[AT_ONCE + STAYERS];
     int inside_count;
@@ -237,6 +241,7 @@ static bool take_input(member *m)
             fail("%u is answered %.30s", m->number, m->input);
         at = (size_t)(end + 4 - m->input);
         m->state = INSIDE;
+        all.entered++;
         m->ends = now() + (double)(m->number * 2654435761u % STAY_MOST) / 1e3;
         say(m);
     }
@@ -286,6 +291,8 @@ static void go_on(member *m, unsigned events)
 /* Those whose time has come say their last words. */
 static void say_last_words(double time)
 {
+    if (all.entered < STAYERS + all.crowd)
+        return;
     for (int i = 0; i < all.inside_count; i++) {
         member *m = all.inside[i];
         if (m->state != INSIDE || m->number < STAYERS || m->heard < m->said || time < m->ends)
@@ -363,7 +370,8 @@ int main(int argc, char **argv)
             if (!turn(0.1) && now() > limit)
                 fail("a stayer does not hear itself");
     }
-    double began = now(), moved = began;
+    all.crowd = all.joins < AT_ONCE - STAYERS ? all.joins : AT_ONCE - STAYERS;
+    double began = now() - all.crowd / rate, moved = now();
     uint64_t progress = 0;
     while (all.left < all.joins || !have_recorded_all()) {
         double time = now();
