@@ -39,10 +39,10 @@ prepare_build() {
     quietly meson setup "$build_dir" "$@"
 }
 
-# How many tests run at a time: twice as many as there are processors, for those with real clients mostly wait.
+# How many tests run at a time: three times as many as there are processors, for those with real clients mostly wait.
 test_processes() {
     processors=$(nproc 2>/dev/null || echo 1)
-    echo $((2 * processors))
+    echo $((3 * processors))
 }
 
 # needed_files DIR [arguments of meson test]: the files that these tests need, with which it suffices to build them.

@@ -197,8 +197,8 @@ def test_the_cap_is_one_for_all(crew):
 
 def test_the_cap_is_kept_by_who_accepts_for_others(crew):
     server = crew(limits=few_files)
-    held, _ = one_of_each(server)
-    held.sendall(REQUEST % b'/block/%d' % (4000 * SLOW))
+    held, other = one_of_each(server)
+    held.sendall(REQUEST % b'/block/%d' % (10000 * SLOW))
     server.wait_log('worker 1 accepts in its place')
     crowd = [server.connect() for _ in range(60)]  # of both queues
     server.wait_log('worker 1 accepts in its place')
@@ -209,6 +209,7 @@ def test_the_cap_is_kept_by_who_accepts_for_others(crew):
     for sock in set(crowd + more) - set(waiting):
         sock.close()
     assert all(is_readable(sock, 1 * SLOW) for sock in waiting)  # accepted again: from the queue of the other, too
+    assert ask(other, b'/release').startswith('1')
     assert read_reply(held)[1].startswith(b'0')
     assert server.stop() == 0
 

@@ -90,11 +90,19 @@ static int late(weft_request *req)
     return who(req);
 }
 
-/* Holds the loop. */
+/* Holds the loop, for so long or until it is released. */
+static atomic_bool is_released;
+
 static int block(weft_request *req)
 {
-    int64_t ms = weft_param_int(req, "ms");
-    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+    for (int64_t left = weft_param_int(req, "ms"); left > 0 && !atomic_load(&is_released); left -= 10)
+        nanosleep(&(struct timespec){ 0, 10 * 1000000 }, NULL);
+    return who(req);
+}
+
+static int release_blocked(weft_request *req)
+{
+    atomic_store(&is_released, true);
     return who(req);
 }
 
@@ -132,6 +140,7 @@ int main(int argc, char **argv)
     weft_get(app, "/signal", ask_for_signal);
     weft_get(app, "/late/{ms:int}", late);
     weft_get(app, "/block/{ms:int}", block);
+    weft_get(app, "/release", release_blocked);
     weft_app_options options = { .struct_size = sizeof options, .cancel = duration("CANCEL"), .cleanup = duration("CLEANUP") };
     if (weft_app_configure(app, &options) < 0)
         return 1;
