@@ -21,6 +21,7 @@
 #include "lib/http/chunked.h"
 #include "lib/http/field.h"
 #include "lib/http/head_check.h"
+#include "tests/rounds.h"
 #include "tests/unit/grow.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -323,7 +324,7 @@ static void change(body *b, uint64_t *seed)
 
 int main(int argc, char **argv)
 {
-    enum { ROUNDS = 40000 };
+    int all = rounds(40000);
     static body bodies[512];
     CHECK(argc == 2);
     size_t count = read_corpus(argv[1], bodies, 512);
@@ -332,15 +333,15 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < count; i++)
         LLVMFuzzerTestOneInput((const uint8_t *)bodies[i].text, bodies[i].size);
     uint64_t seed = 7;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < all; round++) {
         body b = bodies[weft_random_below(&seed, count)];
         for (uint64_t changes = weft_random_below(&seed, 4); changes > 0 && b.size > 0; changes--)
             change(&b, &seed);
         LLVMFuzzerTestOneInput((const uint8_t *)b.text, b.size);
     }
-    bool is_good = accepted > ROUNDS / 10 && refused > ROUNDS / 10;
+    bool is_good = accepted > (unsigned)all / 10 && refused > (unsigned)all / 10;
     printf("1..1\n%s 1 - %zu bodies, and %d made from them, of which %u are accepted and %u refused\n",
-           is_good ? "ok" : "not ok", count, ROUNDS, accepted, refused);
+           is_good ? "ok" : "not ok", count, all, accepted, refused);
     return is_good ? 0 : 1;
 }
 #endif

@@ -16,6 +16,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "lib/http/proxy.h"
+#include "tests/rounds.h"
 
 enum { LIMIT = 300, INPUT_MAX = 400 };
 
@@ -60,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifndef WEFT_LIBFUZZER
 int main(void)
 {
-    enum { ROUNDS = 40000 };
+    int all = rounds(40000);
 #define SEED(text)                                                                                                             \
     {                                                                                                                          \
         text, sizeof(text) - 1                                                                                                 \
@@ -78,7 +79,7 @@ int main(void)
     };
     static const char marks[] = "\r\n\0 :./012569afPTU\x11\x20\x21\x22\x31";
     uint64_t seed = 11;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < all; round++) {
         size_t which = weft_random_below(&seed, sizeof seeds / sizeof *seeds), size = seeds[which].size;
         char text[INPUT_MAX];
         memcpy(text, seeds[which].text, size);
@@ -93,8 +94,8 @@ int main(void)
         }
         LLVMFuzzerTestOneInput((const uint8_t *)text, size);
     }
-    bool is_good = accepted > ROUNDS / 10 && refused > ROUNDS / 10;
-    printf("1..1\n%s 1 - %d headers, of which %u are accepted and %u refused\n", is_good ? "ok" : "not ok", ROUNDS, accepted,
+    bool is_good = accepted > (unsigned)all / 10 && refused > (unsigned)all / 10;
+    printf("1..1\n%s 1 - %d headers, of which %u are accepted and %u refused\n", is_good ? "ok" : "not ok", all, accepted,
            refused);
     return is_good ? 0 : 1;
 }

@@ -16,6 +16,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "lib/http/target.h"
+#include "tests/rounds.h"
 
 enum { TARGET_MAX = 300 };
 
@@ -178,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 #ifndef WEFT_LIBFUZZER
 int main(void)
 {
-    enum { ROUNDS = 100000 };
+    int all = rounds(100000);
     static const char *const seeds[] = {
         "/a/b/../c%20d?a=f&b+c=%41&x",
         "/./../%2e%2E/%2f",
@@ -191,7 +192,7 @@ int main(void)
     };
     static const char marks[] = "/%.?#&=+2fFeE05:@[]x";
     uint64_t seed = 13;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < all; round++) {
         char text[TARGET_MAX];
         const char *start = seeds[weft_random_below(&seed, sizeof seeds / sizeof *seeds)];
         size_t size = strlen(start);
@@ -213,8 +214,8 @@ int main(void)
         }
         LLVMFuzzerTestOneInput((const uint8_t *)text, size);
     }
-    bool is_good = accepted > ROUNDS / 10 && refused > ROUNDS / 10;
-    printf("1..1\n%s 1 - %d targets, of which %u are accepted and %u refused\n", is_good ? "ok" : "not ok", ROUNDS, accepted,
+    bool is_good = accepted > (unsigned)all / 10 && refused > (unsigned)all / 10;
+    printf("1..1\n%s 1 - %d targets, of which %u are accepted and %u refused\n", is_good ? "ok" : "not ok", all, accepted,
            refused);
     return is_good ? 0 : 1;
 }

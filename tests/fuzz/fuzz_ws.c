@@ -28,6 +28,7 @@
 #include "lib/base/check.h"
 #include "lib/base/random.h"
 #include "lib/ws/handshake.h"
+#include "tests/rounds.h"
 #include "tests/unit/ws_feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -298,9 +299,8 @@ static int by_text(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     static struct input inputs[INPUTS_MAX];
-    const char *asked = getenv("WEFT_FUZZ_ROUNDS");
-    int rounds = asked ? (int)strtol(asked, NULL, 10) : 30000;
-    CHECK(argc == 2 && rounds > 0);
+    int all = rounds(30000);
+    CHECK(argc == 2);
     size_t count = read_corpus(argv[1], inputs);
     CHECK(count > 0);
     qsort(inputs, count, sizeof *inputs, by_text); /* a folder has no order of its own */
@@ -308,7 +308,7 @@ int main(int argc, char **argv)
         LLVMFuzzerTestOneInput((const uint8_t *)inputs[i].text, inputs[i].size);
     static const char marks[] = "\x80\x81\x88\x89\x01\x02\x7e\x7f\xfe\xff\xc3\0=;,\" \n:";
     uint64_t seed = 5;
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < all; round++) {
         uint8_t text[INPUT_MAX];
         const struct input *input = &inputs[weft_random_below(&seed, count)];
         size_t size = input->size;
@@ -339,8 +339,8 @@ int main(int argc, char **argv)
         }
         LLVMFuzzerTestOneInput(text, size);
     }
-    bool is_good = accepted > (unsigned)(rounds < 30000 ? rounds / 100 : 500) && messages > (unsigned)rounds;
-    printf("1..1\n%s 1 - %d changed inputs: %u handshakes accepted, %u events\n", is_good ? "ok" : "not ok", rounds, accepted,
+    bool is_good = accepted > (unsigned)(all < 30000 ? all / 100 : 500) && messages > (unsigned)all;
+    printf("1..1\n%s 1 - %d changed inputs: %u handshakes accepted, %u events\n", is_good ? "ok" : "not ok", all, accepted,
            messages);
     return is_good ? 0 : 1;
 }

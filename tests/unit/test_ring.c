@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /* The ring of bytes between two threads: wrap-around, exactly full, and two threads that hammer on it. */
+#include "tests/rounds.h"
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
@@ -150,10 +151,11 @@ static void counts_wrap_with_their_type(void **state)
 
 /* ---- two threads ---- */
 
-enum { RECORDS = 100000, RECORD_MAX = 60, HAMMERED_SIZE = 512 };
+enum { RECORD_MAX = 60, HAMMERED_SIZE = 512 };
 
 struct hammered {
     weft_ring ring;
+    int records;
     uint64_t put_sum, put_size;
     uint64_t full; /* times that it was full */
 };
@@ -170,7 +172,7 @@ static void *put_records(void *arg)
 {
     struct hammered *h = arg;
     uint64_t random = 42;
-    for (int i = 0; i < RECORDS; i++) {
+    for (int i = 0; i < h->records; i++) {
         char record[RECORD_MAX];
         size_t size = 1 + (size_t)weft_random_below(&random, RECORD_MAX - 1);
         for (size_t k = 0; k + 1 < size; k++)
@@ -192,9 +194,10 @@ static void two_threads(void **state)
     static struct hammered h;
     pthread_t thread;
     uint64_t sum = 0, size = 0, records = 0, random = 7;
+    h.records = rounds(100000);
     assert_int_equal(weft_ring_init(&h.ring, HAMMERED_SIZE), 0);
     assert_int_equal(pthread_create(&thread, NULL, put_records, &h), 0);
-    while (records < RECORDS) {
+    while (records < (unsigned)h.records) {
         char out[HAMMERED_SIZE];
         size_t most = 1 + (size_t)weft_random_below(&random, HAMMERED_SIZE), n = read_all(&h.ring, most, out);
         if (n == 0)
