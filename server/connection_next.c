@@ -191,7 +191,7 @@ static weft_request *take_head(weft_connection *c, size_t head_size, const weft_
 }
 
 /* The same when it is the last one's head again. */
-static weft_request *take_head_again(weft_connection *c, const struct weft_cached_head *cached)
+static weft_request *take_head_again(weft_connection *c, struct weft_cached_head *cached)
 {
     weft_request *req = weft_head_cache_request(c, cached);
     if (!req) {
@@ -219,7 +219,7 @@ weft_request *weft_connection_next(weft_connection *c)
             return NULL;
         }
         weft_request *req;
-        const struct weft_cached_head *cached = weft_head_cache_find(c->server, c);
+        struct weft_cached_head *cached = weft_head_cache_find(c->server, c);
         if (cached) {
             req = take_head_again(c, cached);
         } else {

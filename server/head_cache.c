@@ -20,6 +20,7 @@ struct weft_cached_head {
     uint32_t room;             /* bytes that there is memory for */
     uint16_t head_size, image_size;
     uint8_t vain;              /* comparisons since the last that was of use */
+    bool is_lent;              /* a request points into the image */
     weft_request request;      /* as its handler would have got it; what points into its arena points into the image here */
     _Alignas(16) char bytes[]; /* the image of the arena, then the head as it came */
 };
@@ -51,7 +52,7 @@ static inline bool is_same(const char *a, const char *b, size_t size)
     return (differ[0] | differ[1]) == 0;
 }
 
-const struct weft_cached_head *weft_head_cache_find(weft_server *server, const weft_connection *c)
+struct weft_cached_head *weft_head_cache_find(weft_server *server, const weft_connection *c)
 {
     struct weft_cached_head *cached = *slot_of(server, c);
     if (!cached || cached->of != c || c->check.at > 0)
@@ -65,7 +66,28 @@ const struct weft_cached_head *weft_head_cache_find(weft_server *server, const w
     return NULL;
 }
 
-/* ---- copying ---- */
+/* ---- lending ---- */
+
+weft_request *weft_head_cache_request(weft_connection *c, struct weft_cached_head *cached)
+{
+    weft_server *server = c->server;
+    weft_request *req = weft_request_blank(server);
+    if (!req)
+        return NULL;
+    memcpy(req, &cached->request, offsetof(weft_request, group));
+    cached->is_lent = true;
+    weft_input_consume(&c->input, cached->head_size);
+    if (UNLIKELY(server->access_log))
+        weft_access_log_begin_again(server->access_log, req);
+    return req;
+}
+
+void weft_head_cache_take_back(struct weft_cached_head *cached)
+{
+    cached->is_lent = false;
+}
+
+/* ---- keeping ---- */
 
 #define MOVE(pointer, to, from) ((pointer) = (pointer) ? (void *)((to) + ((const char *)(pointer) - (from))) : NULL)
 
@@ -88,37 +110,16 @@ static void move_pointers(weft_request *req, char *to, const char *from)
         MOVE(req->match->params[i].value, to, from);
 }
 
-weft_request *weft_head_cache_request(weft_connection *c, const struct weft_cached_head *cached)
-{
-    weft_server *server = c->server;
-    weft_request *req = weft_request_blank(server);
-    if (!req)
-        return NULL;
-    memcpy(req, &cached->request, offsetof(weft_request, group));
-    weft_arena_init(&req->arena, &server->loop->arenas);
-    char *image = weft_arena_alloc(&req->arena, cached->image_size);
-    if (!image) {
-        weft_request_free(req);
-        return NULL;
-    }
-    memcpy(image, cached->bytes, cached->image_size);
-    move_pointers(req, image, cached->bytes);
-    weft_input_consume(&c->input, cached->head_size);
-    if (UNLIKELY(server->access_log))
-        weft_access_log_begin_again(server->access_log, req);
-    return req;
-}
-
-/* ---- keeping ---- */
-
-/* The slot of a request's connection, with room for `size` bytes; NULL if it is somebody else's, if nothing comes of keeping
- * this connection's heads, or if memory is out. */
+/* The slot of a request's connection, with room for `size` bytes; NULL if it is somebody else's or lent, if nothing comes of
+ * keeping this connection's heads, or if memory is out. */
 static struct weft_cached_head *claim(weft_server *server, const weft_connection *c, size_t size)
 {
     struct weft_cached_head **slot = slot_of(server, c), *cached = *slot;
     if (cached && cached->of == c && cached->vain >= VAIN_MAX && cached->vain % KEEP_EVERY > 0)
         return NULL;
     if (cached && cached->of && cached->of != c && cached->vain++ < VAIN_MAX)
+        return NULL;
+    if (cached && cached->is_lent)
         return NULL;
     if (!cached || cached->room < size) {
         size_t room = (size + GRAIN - 1) / GRAIN * GRAIN;
@@ -151,6 +152,8 @@ void weft_head_cache_keep(weft_server *server, const weft_request *req, const ch
     memcpy(cached->bytes, req->head.data, image_size);
     memcpy(cached->bytes + image_size, head, size);
     move_pointers(&cached->request, cached->bytes, req->head.data);
+    weft_arena_init(&cached->request.arena, &server->loop->arenas);
+    cached->request.lender = cached;
 }
 
 void weft_head_cache_forget(weft_server *server, const weft_connection *c)

@@ -3,8 +3,8 @@
 /*
  * The last head of each connection, and the request that was made of it. Who keeps a connection often sends the same head
  * again, byte for byte: programs that ask for the same again, checks of health, load generators. The same bytes have the same
- * end, the same verdict, the same parts and the same route, so the request is copied in place of judging, cutting and routing
- * them once more. What a body brings, and who asks, is no part of it.
+ * end, the same verdict, the same parts and the same route, so they are not judged, cut and routed once more: what a request
+ * points to, its head and what was made of it, is lent to the next. What a body brings, and who asks, is no part of it.
  *
  * A connection is compared with itself alone, and in a time that does not tell where two heads differ: behind a proxy that
  * shares connections the one before may have been somebody else's.
@@ -39,11 +39,14 @@ typedef struct weft_head_cache {
 } weft_head_cache;
 
 /* At the beginning of a head: do the unread bytes of c begin with its last one? That, for weft_head_cache_request; or NULL. */
-const struct weft_cached_head *weft_head_cache_find(struct weft_server *server, const struct weft_connection *c);
+struct weft_cached_head *weft_head_cache_find(struct weft_server *server, const struct weft_connection *c);
 
-/* Makes the request of the head that was found, as weft_request_new and weft_request_route would, and consumes the head.
- * NULL when memory is out. */
-struct weft_request *weft_head_cache_request(struct weft_connection *c, const struct weft_cached_head *cached);
+/* Makes the request of the head that was found, as weft_request_new and weft_request_route would, and consumes the head. What
+ * it points to is lent to it until weft_head_cache_take_back. NULL when memory is out. */
+struct weft_request *weft_head_cache_request(struct weft_connection *c, struct weft_cached_head *cached);
+
+/* The request it was lent to is at its end. */
+void weft_head_cache_take_back(struct weft_cached_head *cached);
 
 /* Keeps the request, which has been routed and was not handed to its handler yet, for head[0, size), of which it was made; or
  * does not, if it is too large, of a kind that is not sent twice, or memory is out. */

@@ -78,6 +78,8 @@ void weft_request_free(weft_request *req)
     if (UNLIKELY(req->buffered > 0))
         weft_server_hold(server, -(int64_t)req->buffered);
     weft_events_free(req);
+    if (req->lender)
+        weft_head_cache_take_back(req->lender);
     weft_arena_free(&req->arena);
     weft_mem_free(req->texts);
     if (!req->is_moved)

@@ -2,7 +2,7 @@
 /* Copyright (c) the Weft authors */
 /*
  * The inside of a request. It lives from the moment its head is whole until its deferred calls have run; everything it hands
- * out is in its arena.
+ * out is in its arena, or lent to it for as long (server/head_cache.h).
  */
 #ifndef WEFT_SERVER_REQUEST_H
 #define WEFT_SERVER_REQUEST_H
@@ -37,12 +37,13 @@ struct weft_request {
     weft_arena arena;
     weft_http_head head;
     weft_http_target target;
-    const char *path;        /* decoded */
-    char *texts;             /* of a request that may be upgraded: path, query and parameters; else NULL */
-    const char *handed;      /* where the arena was when the handler began */
-    weft_route_match *match; /* in the arena; of a request that may be upgraded, in its texts */
-    weft_bytes line;         /* the first line as it came; with an access log */
-    weft_duration began;     /* when the head was there; with an access log */
+    const char *path;                /* decoded */
+    char *texts;                     /* of a request that may be upgraded: path, query and parameters; else NULL */
+    const char *handed;              /* where the arena was when the handler began */
+    weft_route_match *match;         /* in the arena; of a request that may be upgraded, in its texts */
+    struct weft_cached_head *lender; /* what would be in the arena is lent by it; or NULL */
+    weft_bytes line;                 /* the first line as it came; with an access log */
+    weft_duration began;             /* when the head was there; with an access log */
 
     weft_group group; /* the request's: opened around the handler */
     bool is_open;     /* the group is */

@@ -27,6 +27,15 @@ static int tells(weft_request *req)
     return weft_reply_text(req, 200, "%s", told);
 }
 
+static weft_event gate;
+
+static int tells_late(weft_request *req)
+{
+    int rc = weft_event_wait(&gate);
+    tells(req); /* what was asked is there, though the client may not be */
+    return rc;
+}
+
 static int with_body(weft_request *req)
 {
     weft_bytes body;
@@ -38,6 +47,7 @@ static void begin(void)
 {
     app = harness_app();
     weft_route(app, "GET", "/tell/{a}/{b...}", tells);
+    weft_route(app, "GET", "/late/{a}/{b...}", tells_late);
     weft_route(app, "POST", "/body", with_body);
     server = harness_open(app);
 }
@@ -310,6 +320,58 @@ static int slots_are_few(void)
     return 0;
 }
 
+/* Many connections, of which some want the slot that another's request points into while its handler waits. */
+static void all_slots_are_wanted(int first)
+{
+    enum { CLIENTS = 2 * WEFT_HEAD_CACHE_SLOTS };
+    static client clients[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++)
+        client_open(&clients[i], server, 4096);
+    for (int round = 0; round < 8; round++) {
+        for (int i = 0; i < CLIENTS; i++) {
+            char head[128], told[128];
+            snprintf(head, sizeof head, TELL("/tell/%d/y", ""), first + i);
+            snprintf(told, sizeof told, "GET /tell/%d/y|%d|y|-|-|a|-|-", first + i, first + i);
+            WEFT_CHECK(asks(&clients[i], head, told));
+        }
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        client_close(&clients[i], false);
+}
+
+static int what_a_request_points_into_stays(void)
+{
+    static const char head[] = TELL("/late/xx/yy/zz?n=1", "X-Field: v\r\n"), told[] = "GET /late/xx/yy/zz|xx|yy/zz|n=1|1|a|v|-";
+    client c;
+    begin();
+    weft_event_init(&gate);
+    weft_event_set(&gate);
+    client_open(&c, server, 4096);
+    WEFT_CHECK(asks(&c, head, told) && asks(&c, head, told));
+    for (int round = 0; round < 2; round++) {
+        uint64_t before = hits();
+        weft_event_clear(&gate);
+        client_send(&c, head, strlen(head));
+        settle();
+        WEFT_CHECK(hits() == before + 1);
+        client_forget(&c);
+        all_slots_are_wanted(1000);
+        weft_event_set(&gate);
+        before = hits();
+        WEFT_CHECK(asks(&c, "", told));
+        WEFT_CHECK(asks(&c, head, told)); /* and is its own still */
+        WEFT_CHECK(hits() == before + 1);
+    }
+    weft_event_clear(&gate);
+    client_send(&c, head, strlen(head));
+    settle();
+    client_close(&c, true); /* its handler is cancelled, and looks again at what was asked */
+    all_slots_are_wanted(3000);
+    end();
+    weft_event_close(&gate);
+    return 0;
+}
+
 /* ---- without memory ---- */
 
 /* The n-th allocation of the second request, which is kept, and of the third fails: each is answered, or refused. */
@@ -356,6 +418,7 @@ static const weft_test tests[] = {
     TEST(what_is_too_large_is_not_kept),
     TEST(another_connection_in_the_same_place_begins_anew),
     TEST(slots_are_few),
+    TEST(what_a_request_points_into_stays),
     TEST(every_allocation_may_fail),
 };
 
