@@ -192,46 +192,24 @@ int weft_reply_empty(weft_request *req, int status)
     return reply(req, status, no_type, NULL, 0);
 }
 
-/* The formatted text, NUL-terminated, in the arena. 0 or -errno. */
-static int format_text(weft_request *req, weft_bytes *ret_text, const char *format, va_list args)
-{
-    va_list again;
-    va_copy(again, args);
-    char *text = weft_arena_alloc(&req->arena, TEXT_ROOM);
-    int64_t size = -ENOMEM;
-    if (text) {
-        va_list simple;
-        va_copy(simple, args);
-        size = weft_format_simple(text, TEXT_ROOM, format, simple);
-        va_end(simple);
-        if (size < 0 || size >= TEXT_ROOM)
-            size = vsnprintf(text, TEXT_ROOM, format, args);
-        if (size >= TEXT_ROOM) {
-            text = weft_arena_alloc(&req->arena, (size_t)size + 1);
-            size = text ? vsnprintf(text, (size_t)size + 1, format, again) : -ENOMEM;
-        } else if (size >= 0) {
-            weft_arena_trim(&req->arena, text, TEXT_ROOM, (size_t)size + 1);
-        } else {
-            size = -EINVAL;
-        }
-    }
-    va_end(again);
-    if (size < 0)
-        return (int)size;
-    *ret_text = (weft_bytes){ text, (size_t)size };
-    return 0;
-}
-
 int weft_reply_text(weft_request *req, int status, const char *format, ...)
 {
     if (req->reply != WEFT_REPLY_NONE)
         return -EALREADY;
-    weft_bytes text;
+    char small[TEXT_ROOM], *text = small;
     va_list args;
     va_start(args, format);
-    int rc = format_text(req, &text, format, args);
+    int64_t size = weft_format_args(small, sizeof small, format, args);
     va_end(args);
-    return rc < 0 ? rc : reply(req, status, text_type, text.data, text.size);
+    if (UNLIKELY(size >= TEXT_ROOM)) {
+        text = weft_arena_alloc(&req->arena, (size_t)size + 1);
+        if (!text)
+            return -ENOMEM;
+        va_start(args, format);
+        size = weft_format_args(text, (size_t)size + 1, format, args);
+        va_end(args);
+    }
+    return size < 0 ? -EINVAL : reply(req, status, text_type, text, (size_t)size);
 }
 
 struct pack {

@@ -8,11 +8,11 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
+#include "lib/base/format.h"
 #include "lib/base/memory.h"
 #include "server/access_log.h"
 #include "server/events.h"
@@ -384,14 +384,15 @@ void *weft_alloc(weft_request *req, size_t size)
 char *weft_format(weft_request *req, const char *format, ...)
 {
     va_list args;
+    char none;
     va_start(args, format);
-    int size = vsnprintf(NULL, 0, format, args);
+    int64_t size = weft_format_args(&none, 0, format, args);
     va_end(args);
     char *text = size < 0 ? NULL : weft_arena_alloc(&req->arena, (size_t)size + 1);
     if (!text)
         return NULL;
     va_start(args, format);
-    vsnprintf(text, (size_t)size + 1, format, args);
+    weft_format_args(text, (size_t)size + 1, format, args);
     va_end(args);
     return text;
 }

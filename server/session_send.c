@@ -9,10 +9,10 @@
  */
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/check.h"
+#include "lib/base/format.h"
 #include "lib/base/memory.h"
 #include "lib/json/json.h"
 #include "server/session.h"
@@ -319,7 +319,7 @@ int weft_ws_sendf(weft_ws *ws, const char *format, ...)
     va_list args;
     IS_A(ws, WEFT_WS_MAGIC);
     va_start(args, format);
-    int size = vsnprintf(small, sizeof small, format, args);
+    int64_t size = weft_format_args(small, sizeof small, format, args);
     va_end(args);
     if (size < 0)
         return -EINVAL;
@@ -329,7 +329,7 @@ int weft_ws_sendf(weft_ws *ws, const char *format, ...)
     if (!large)
         return -ENOMEM;
     va_start(args, format);
-    vsnprintf(large, (size_t)size + 1, format, args);
+    weft_format_args(large, (size_t)size + 1, format, args);
     va_end(args);
     int rc = send_text(ws, large, (size_t)size);
     weft_mem_free(large);

@@ -2,6 +2,7 @@
 /* Copyright (c) the Weft authors */
 #include "lib/base/format.h"
 
+#include <stdio.h>
 #include <string.h>
 
 size_t weft_format_number(char *out, uint64_t n)
@@ -35,7 +36,8 @@ static void put_number(struct sink *sink, uint64_t n, int is_negative)
     put(sink, is_negative ? digits : digits + 1, is_negative ? size + 1 : size);
 }
 
-int64_t weft_format_simple(char *out, size_t room, const char *format, va_list args)
+/* The size of the whole text, or -1 if the format is not simple. */
+static int64_t format_simply(char *out, size_t room, const char *format, va_list args)
 {
     struct sink sink = { out, room, 0 };
     for (;;) {
@@ -73,4 +75,17 @@ int64_t weft_format_simple(char *out, size_t room, const char *format, va_list a
         }
         format = mark + 2;
     }
+}
+
+int64_t weft_format_args(char *out, size_t room, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int64_t size = format_simply(out, room, format, args);
+    if (size < 0)
+        size = vsnprintf(out, room, format, again);
+    else if (room > 0)
+        out[(size_t)size < room ? (size_t)size : room - 1] = '\0';
+    va_end(again);
+    return size;
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* Arena, slab, lists, the fault plan, the random generator, durations at their limits. */
+/* Arena, slab, lists, the fault plan, the random generator, durations at their limits, formatting. */
 #include "tests/core/core.h"
 
 #include <pthread.h>
+#include <limits.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
+#include "lib/base/format.h"
 #include "lib/base/list.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
@@ -281,6 +285,40 @@ static int durations_do_not_overflow(void)
     return 0;
 }
 
+/* ---- formatting ---- */
+
+/* In rooms of each size, as vsnprintf: the bytes, the NUL, what is beyond the room, and the size. */
+static bool is_as_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static bool is_as_printf(const char *format, ...)
+{
+    bool is_same = true;
+    for (size_t room = 0; room < 60; room++) {
+        char got[64], expected[64];
+        memset(got, '#', sizeof got);
+        memset(expected, '#', sizeof expected);
+        va_list args;
+        va_start(args, format);
+        int64_t size = weft_format_args(got, room, format, args);
+        va_end(args);
+        va_start(args, format);
+        is_same &= size == vsnprintf(expected, room, format, args);
+        va_end(args);
+        is_same &= memcmp(got, expected, sizeof got) == 0;
+    }
+    return is_same;
+}
+
+static int formatting_is_that_of_printf(void)
+{
+    WEFT_CHECK(is_as_printf("plain") && is_as_printf("%s", "") && is_as_printf("100%%"));
+    WEFT_CHECK(is_as_printf("%s, %d of %u: '%c'", "text", -12, 34U, 'x'));
+    WEFT_CHECK(is_as_printf("%d %d %u", INT_MAX, INT_MIN, UINT_MAX));
+    WEFT_CHECK(is_as_printf("%s %5.2f %lld|%-4s|%.*s", "then", 3.14159, 1LL << 40, "ab", 2, "xyz"));
+    WEFT_CHECK(
+        is_as_printf("%s is longer than all rooms, which have %d bytes at the most, with or without %s", "this", 60, "NUL"));
+    return 0;
+}
+
 /* ---- busy waits ---- */
 
 /* How many of `waits` in a row are tried, when each fails or succeeds. */
@@ -363,6 +401,7 @@ static const weft_test tests[] = {
     PLAIN(slab_out_of_memory),
     PLAIN(lists),
     PLAIN(durations_do_not_overflow),
+    PLAIN(formatting_is_that_of_printf),
     PLAIN(busy_waits_that_fail_are_given_up),
     PLAIN(a_busy_wait_is_short),
     PLAIN(on_one_processor_a_busy_wait_yields),
