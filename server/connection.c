@@ -64,10 +64,7 @@ void weft_connection_close(weft_connection *c, bool resets)
     weft_connection_say(c, "closed", weft_ending_words[c->ending]);
     weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
     weft_list_remove(&c->writing);
-    if (c->server->output_owner == c) {
-        c->server->output_owner = NULL;
-        c->server->output_size = 0;
-    }
+    weft_output_forget(c->server, c);
     weft_input_free(&c->input);
     weft_transport_close(&c->transport, resets);
     weft_connection_weigh(c);
@@ -218,7 +215,7 @@ static void on_input(weft_transport *t, char *data, int64_t size)
     }
     if (c->state != WEFT_CONNECTION_CLOSING)
         keep_input(c);
-    weft_output_flush(server);
+    weft_output_flush_if_due(server);
 }
 
 /* What is unread is in front of what comes next, and so lies in one piece with it. */

@@ -184,7 +184,13 @@ void weft_output_write(weft_connection *c, const void *data, size_t size);
 /* Output has been queued by other means: watches that it moves. */
 void weft_output_watch(weft_connection *c);
 
-/* Sends what is in the buffer, whoever owns it. */
+/* Sends all that is in the buffer. */
 void weft_output_flush(weft_server *server);
+
+/* The same, unless it may wait for others that are readable in the same poll. */
+void weft_output_flush_if_due(weft_server *server);
+
+/* What of c is in the buffer is given up. */
+void weft_output_forget(weft_server *server, const weft_connection *c);
 
 #endif

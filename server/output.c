@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * The loop's output buffer: replies are gathered here and written once per read, or when the task that made them waits.
+ * The loop's output buffer. Replies are gathered here, a piece for each connection, and each piece is one write: so pipelined
+ * replies leave together, which is worth 5.9x.
  *
- * It has one owner at a time; another connection's output flushes it first. So pipelined replies leave in one write, which is
- * worth 5.9x. What the kernel does not take is queued by the transport, in memory of its own.
+ * A reply leaves when the task that made it waits or ends. Only within a poll it may wait until the other connections that are
+ * readable have been served, but for no more than WEFT_OUTPUT_PIECES of them and a fraction of a millisecond: the kernel's
+ * sending displaces from the processor's caches what serving needs, so not to do them in turns takes 2 to 4 % off both.
+ *
+ * What the kernel does not take is queued by the transport, in memory of its own.
  */
 #include <string.h>
 
 #include "lib/base/check.h"
 #include "lib/base/clock.h"
 #include "server/connection.h"
+
+enum { WAIT_CYCLES = 1 << 18 }; /* of the processor's count: 50 to 260 microseconds */
 
 /* After sending: keeps track of who waits for its peer to read. `before`: what was unsent. */
 static void note_sent(weft_connection *c, int error, size_t before)
@@ -50,48 +56,96 @@ static void send(weft_connection *c, const struct iovec *parts, int count)
     }
 }
 
+/* All has been sent, or is about to be. */
+static void clear(weft_output *output)
+{
+    output->sent_count = output->piece_count = 0;
+    output->size = 0;
+}
+
+static void send_next_piece(weft_server *server)
+{
+    weft_output *output = &server->output;
+    const struct weft_output_piece piece = output->pieces[output->sent_count++];
+    if (output->sent_count == output->piece_count)
+        clear(output);
+    struct iovec part = { output->bytes + piece.at, piece.size };
+    if (piece.of && piece.size > 0)
+        send(piece.of, &part, 1);
+}
+
 void weft_output_flush(weft_server *server)
 {
-    weft_connection *c = server->output_owner;
-    if (!c)
-        return;
-    struct iovec part = { server->output, server->output_size };
-    server->output_owner = NULL;
-    server->output_size = 0;
-    if (part.iov_len > 0)
-        send(c, &part, 1);
+    while (server->output.piece_count > 0)
+        send_next_piece(server);
+}
+
+void weft_output_flush_if_due(weft_server *server)
+{
+    const weft_output *output = &server->output;
+    if (output->piece_count > 0 && (!server->loop->is_polling || output->piece_count == WEFT_OUTPUT_PIECES ||
+                                    weft_clock_cycles_since(output->since) > WAIT_CYCLES))
+        weft_output_flush(server);
+}
+
+void weft_output_forget(weft_server *server, const weft_connection *c)
+{
+    weft_output *output = &server->output;
+    for (unsigned i = output->sent_count; i < output->piece_count; i++)
+        if (output->pieces[i].of == c)
+            output->pieces[i].of = NULL;
+}
+
+/* c's piece, if it is the last one. */
+static struct weft_output_piece *last_piece(weft_output *output, const weft_connection *c)
+{
+    struct weft_output_piece *last = output->piece_count > 0 ? &output->pieces[output->piece_count - 1] : NULL;
+    return last && last->of == c ? last : NULL;
 }
 
 char *weft_output_room(weft_connection *c, size_t size)
 {
-    weft_server *server = c->server;
+    weft_output *output = &c->server->output;
     DCHECK(size <= WEFT_OUTPUT_SIZE);
-    if (server->output_owner != c || size > WEFT_OUTPUT_SIZE - server->output_size) {
-        weft_output_flush(server);
-        server->output_owner = c;
+    if (size > WEFT_OUTPUT_SIZE - output->size)
+        weft_output_flush(c->server);
+    if (!last_piece(output, c)) {
+        if (output->piece_count == WEFT_OUTPUT_PIECES)
+            weft_output_flush(c->server);
+        if (output->piece_count == 0)
+            output->since = weft_clock_cycles();
+        output->pieces[output->piece_count++] = (struct weft_output_piece){ c, (uint32_t)output->size, 0 };
     }
-    return server->output + server->output_size;
+    return output->bytes + output->size;
 }
 
 void weft_output_take(weft_connection *c, size_t size)
 {
-    c->server->output_size += size;
+    weft_output *output = &c->server->output;
+    output->pieces[output->piece_count - 1].size += (uint32_t)size;
+    output->size += size;
+}
+
+/* Without a copy, in one write with what is c's last piece. */
+static void send_large(weft_connection *c, const void *data, size_t size)
+{
+    weft_output *output = &c->server->output;
+    while (output->piece_count > output->sent_count + 1 || (output->piece_count > 0 && !last_piece(output, c)))
+        send_next_piece(c->server);
+    const struct weft_output_piece *last = last_piece(output, c);
+    struct iovec parts[2] = { { 0 }, { (void *)(uintptr_t)data, size } };
+    if (last)
+        parts[0] = (struct iovec){ output->bytes + last->at, last->size };
+    clear(output);
+    send(c, last ? parts : parts + 1, last ? 2 : 1);
 }
 
 void weft_output_write(weft_connection *c, const void *data, size_t size)
 {
-    weft_server *server = c->server;
-    if (size <= WEFT_OUTPUT_COPY_MAX) {
-        if (size > 0)
-            memcpy(weft_output_room(c, size), data, size);
+    if (size > WEFT_OUTPUT_COPY_MAX) {
+        send_large(c, data, size);
+    } else if (size > 0) {
+        memcpy(weft_output_room(c, size), data, size);
         weft_output_take(c, size);
-        return;
     }
-    if (server->output_owner != c)
-        weft_output_flush(server);
-    struct iovec parts[2] = { { server->output, server->output_size }, { (void *)(uintptr_t)data, size } };
-    bool has_head = server->output_owner == c && server->output_size > 0;
-    server->output_owner = NULL;
-    server->output_size = 0;
-    send(c, has_head ? parts : parts + 1, has_head ? 2 : 1);
 }

@@ -95,6 +95,7 @@ static weft_duration sweep_writing(weft_server *server, weft_duration now)
 static void sweep(weft_timer *timer)
 {
     weft_server *server = CONTAINER_OF(timer, weft_server, sweep);
+    weft_output_flush(server); /* nobody whose reply waits is closed before it */
     weft_duration now = weft_loop_now(server->loop), next = sweep_writing(server, now);
     for (int phase = WEFT_PHASE_NONE + 1; phase < WEFT_PHASES; phase++) {
         weft_duration due = sweep_phase(server, (enum weft_phase)phase, now);
@@ -294,10 +295,7 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
     weft_callback_clear(&c->again);
     weft_mem_free(c->client);
     weft_head_cache_forget(server, c);
-    if (server->output_owner == c) {
-        server->output_owner = NULL;
-        server->output_size = 0;
-    }
+    weft_output_forget(server, c);
     weft_slab_give(&server->connection_slab, c);
     server->connection_count--;
     weft_balance_count(server, -1);
@@ -310,7 +308,7 @@ void weft_server_free_connection(weft_server *server, weft_connection *c)
 
 static void flush(weft_loop *loop)
 {
-    weft_output_flush(loop->server);
+    weft_output_flush_if_due(loop->server);
 }
 
 int weft_server_open(weft_server **ret_server, weft_app *app)
@@ -346,7 +344,7 @@ int weft_server_open(weft_server **ret_server, weft_app *app)
     pthread_mutex_unlock(&app->lock);
     server->random = (uint64_t)weft_loop_now(loop) ^ (uint64_t)(uintptr_t)server;
     loop->server = server;
-    loop->after_task = flush;
+    loop->flush = flush;
     *ret_server = server;
     return 0;
 }
@@ -492,7 +490,7 @@ void weft_server_close(weft_server *server)
     weft_server_wait(server, "end of the connections", true, WEFT_NO_LIMIT); /* closed events come in the next turns */
     weft_timer_clear(&server->sweep);
     weft_ws_hall_close(server);
-    loop->after_task = NULL;
+    loop->flush = NULL;
     loop->server = NULL;
     weft_slab_close(&server->connection_slab);
     weft_slab_close(&server->request_slab);

@@ -19,7 +19,8 @@
 struct weft_connection;
 
 enum {
-    WEFT_OUTPUT_SIZE = 64 * 1024, /* the loop's output buffer, bytes */
+    WEFT_OUTPUT_SIZE = 64 * 1024, /* the loop's output buffer, bytes; */
+    WEFT_OUTPUT_PIECES = 32,      /* in so many pieces at most */
     WEFT_DATE_LINE = 37,          /* "Date: ...\r\n" */
 };
 
@@ -38,6 +39,18 @@ enum weft_phase {
 
 /* How a stop goes on; it only ever grows. */
 enum weft_stop_stage { WEFT_SERVING, WEFT_ANNOUNCING, WEFT_DRAINING, WEFT_CANCELLING };
+
+/* Replies that are about to leave (output.c). */
+typedef struct weft_output {
+    struct weft_output_piece {
+        struct weft_connection *of; /* NULL: it was closed meanwhile */
+        uint32_t at, size;          /* in the buffer */
+    } pieces[WEFT_OUTPUT_PIECES];
+    unsigned piece_count, sent_count;
+    size_t size;    /* of the buffer in use */
+    uint64_t since; /* weft_clock_cycles when the first piece was begun */
+    char bytes[WEFT_OUTPUT_SIZE];
+} weft_output;
 
 typedef struct weft_server {
     weft_app *app;
@@ -67,8 +80,6 @@ typedef struct weft_server {
     weft_list writing; /* connections with queued output, the one that has waited longest first */
     weft_timer sweep;
 
-    struct weft_connection *output_owner;
-    size_t output_size;
     int64_t date_second;
     char date_line[WEFT_DATE_LINE + 1];
 
@@ -78,7 +89,7 @@ typedef struct weft_server {
     struct weft_ws_hall *hall;          /* what WebSockets share; NULL before the first */
     struct weft_access_log *access_log; /* NULL: off */
     uint64_t random;                    /* jitter */
-    char output[WEFT_OUTPUT_SIZE];
+    weft_output output;
 } weft_server;
 
 /* Makes it, on this thread's loop, in the calling task, which must close it. 0 or -ENOMEM. */

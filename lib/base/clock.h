@@ -36,15 +36,21 @@ static inline uint64_t weft_clock_cycles(void)
 #endif
 }
 
-/* Have surely not more than 4 milliseconds passed since that was the count? (It goes on by 1 to 5 a nanosecond.) */
-static inline bool weft_clock_is_near(uint64_t cycles)
+/* How far it has gone on since it was `cycles`, by 1 to 5 a nanosecond; UINT64_MAX where nothing counts. */
+static inline uint64_t weft_clock_cycles_since(uint64_t cycles)
 {
 #if defined(__x86_64__)
-    return weft_clock_cycles() - cycles < UINT64_C(1) << 22;
+    return weft_clock_cycles() - cycles;
 #else
     (void)cycles;
-    return false;
+    return UINT64_MAX;
 #endif
+}
+
+/* Have surely not more than 4 milliseconds passed since that was the count? */
+static inline bool weft_clock_is_near(uint64_t cycles)
+{
+    return weft_clock_cycles_since(cycles) < UINT64_C(1) << 22;
 }
 
 /* a + b for a >= 0, at most WEFT_NO_LIMIT: a deadline that far away never comes. */

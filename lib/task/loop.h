@@ -97,18 +97,18 @@ struct weft_loop {
     bool is_closing;      /* posts wake nobody any more; under the lock */
 
     /* For the layers above; both run on the loop's stack with no task running. */
-    void (*after_task)(struct weft_loop *loop); /* after a task ran: flush */
-    void *server;                               /* the layer above's own */
-    void *test_client;                          /* the test client's own (server/test_client.c) */
-    void *hubs;                                 /* of the rooms that have members here (server/hub.c) */
-    void *net;                                  /* lib/net's own, made when first needed */
-    void (*net_stop)(struct weft_loop *loop);   /* no task is left: closes what was left open */
-    void (*net_close)(struct weft_loop *loop);  /* gives it back, after the last handle is closed */
-    void *os;                                   /* lib/os's own, made when first needed */
-    void (*os_stop)(struct weft_loop *loop);    /* no task is left, threads are: closes what was left open */
-    void (*os_close)(struct weft_loop *loop);   /* gives it back, after the last handle is closed */
-    const struct weft_source *const *sources;   /* lib/os's: what else a select can wait for, from WEFT_SELECT_PROCESS on */
-    uint64_t supervised;                        /* signals that are the supervisor's: bit n is signal n */
+    void (*flush)(struct weft_loop *loop);     /* after a task ran, and after a poll */
+    void *server;                              /* the layer above's own */
+    void *test_client;                         /* the test client's own (server/test_client.c) */
+    void *hubs;                                /* of the rooms that have members here (server/hub.c) */
+    void *net;                                 /* lib/net's own, made when first needed */
+    void (*net_stop)(struct weft_loop *loop);  /* no task is left: closes what was left open */
+    void (*net_close)(struct weft_loop *loop); /* gives it back, after the last handle is closed */
+    void *os;                                  /* lib/os's own, made when first needed */
+    void (*os_stop)(struct weft_loop *loop);   /* no task is left, threads are: closes what was left open */
+    void (*os_close)(struct weft_loop *loop);  /* gives it back, after the last handle is closed */
+    const struct weft_source *const *sources;  /* lib/os's: what else a select can wait for, from WEFT_SELECT_PROCESS on */
+    uint64_t supervised;                       /* signals that are the supervisor's: bit n is signal n */
 
     enum weft_log_level log_level;
     enum weft_log_format log_format;

@@ -101,6 +101,8 @@ void weft_poll_turn(weft_loop *loop, bool may_block)
     loop->is_polling = true;
     uv_run(&poll->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     loop->is_polling = false;
+    if (loop->flush)
+        loop->flush(loop);
 }
 
 void weft_loop_wake(weft_loop *loop)

@@ -187,8 +187,8 @@ void weft_task_enter(weft_task *t)
     __atomic_store_n(&loop->current, NULL, __ATOMIC_RELAXED);
     if (t->state == WEFT_TASK_DONE)
         retire(t);
-    if (loop->after_task)
-        loop->after_task(loop);
+    if (loop->flush)
+        loop->flush(loop);
 }
 
 void weft_task_free(weft_task *t)

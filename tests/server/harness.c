@@ -2,6 +2,8 @@
 /* Copyright (c) the Weft authors */
 #include "harness.h"
 
+#include <sys/socket.h>
+
 #include "lib/base/memory.h"
 #include "tests/unit/grow.h"
 
@@ -135,6 +137,18 @@ void harness_close(weft_server *server)
 {
     WEFT_CHECK(server->connection_count == 0);
     harness_close_now(server);
+}
+
+int harness_connect(weft_server *server, int send_buffer)
+{
+    int ends[2];
+    WEFT_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+    if (send_buffer > 0)
+        setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+    weft_connection *c = weft_connection_new(server);
+    WEFT_CHECK(weft_transport_open_fd(&c->transport, server->loop, ends[0], false, &weft_connection_events) == 0);
+    weft_connection_start(c);
+    return ends[1];
 }
 
 /* ---- clients ---- */

@@ -76,6 +76,10 @@ void harness_close(weft_server *server);
 /* The log since harness_open, each record with its newline; NUL-terminated. */
 extern char harness_log[64 * 1024];
 
+/* A connection of the server over a pair of unix sockets, in real time. The kernel buffers `send_buffer` bytes of what is sent
+ * to the client; 0: as many as usual. Returns the client's end, which does not block, and which the caller closes. */
+int harness_connect(weft_server *server, int send_buffer);
+
 typedef struct client {
     weft_transport t;
     weft_connection *connection; /* the server's end: only while the server has it */

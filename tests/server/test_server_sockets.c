@@ -18,18 +18,6 @@ static weft_app *app_with_write_timeout(void)
     return app;
 }
 
-/* A connection of the server over a pair of unix sockets; the other end, not blocking, is the client's. */
-static int connect_pair(weft_server *server)
-{
-    int ends[2], size = 8192;
-    WEFT_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
-    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    weft_connection *c = weft_connection_new(server);
-    WEFT_CHECK(weft_transport_open_fd(&c->transport, server->loop, ends[0], false, &weft_connection_events) == 0);
-    weft_connection_start(c);
-    return ends[1];
-}
-
 /* Reads what is there, at most `most`; returns the count, 0 at the end. */
 static size_t read_some(int fd, size_t most)
 {
@@ -45,7 +33,7 @@ static int slow_but_steady(void *arg)
     static const char ask[] = "GET /big/200000 HTTP/1.1\r\nHost: a\r\n\r\n";
     weft_app *app = app_with_write_timeout();
     weft_server *server = harness_open(app);
-    int fd = connect_pair(server);
+    int fd = harness_connect(server, 8192);
     WEFT_CHECK(write(fd, ask, sizeof ask - 1) == (ssize_t)sizeof ask - 1);
     size_t got = 0;
     for (int i = 0; i < 100 && got < SIZE; i++) {
@@ -66,7 +54,7 @@ static int never_read(void *arg)
     static const char ask[] = "GET /big/200000 HTTP/1.1\r\nHost: a\r\n\r\n";
     weft_app *app = app_with_write_timeout();
     weft_server *server = harness_open(app);
-    int fd = connect_pair(server);
+    int fd = harness_connect(server, 8192);
     WEFT_CHECK(write(fd, ask, sizeof ask - 1) == (ssize_t)sizeof ask - 1);
     WEFT_CHECK(weft_sleep(200 * MS) == 0);
     WEFT_CHECK(server->connection_count == 1);
@@ -124,14 +112,14 @@ static int limits_are_whole(void *arg)
     weft_get(app, "/brief", brief, .timeout = LIMIT_OF_BRIEF * MS);
     weft_get(app, "/fill", hold_and_fill);
     weft_server *server = harness_open(app);
-    int fd = connect_pair(server);
+    int fd = harness_connect(server, 8192);
     held.rc = 1;
     WEFT_CHECK(write(fd, TEXT(ask)) == (ssize_t)sizeof ask - 1);
     while (held.rc == 1)
         WEFT_TRY(weft_sleep(20 * MS));
     WEFT_CHECK(held.rc == WEFT_EDEADLINE && held.ended - held.began >= (LIMIT_OF_BRIEF - TICK) * MS);
     close(fd);
-    fd = connect_pair(server);
+    fd = harness_connect(server, 8192);
     WEFT_CHECK(write(fd, TEXT(fill)) == (ssize_t)sizeof fill - 1);
     held.let_go = 0;
     while (held.let_go == 0 || server->connection_count > 0)
