@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { CLIENTS = 3 * WEFT_OUTPUT_PIECES + 5, GOT_MAX = 128 * 1024 };
+enum { CLIENTS = 3 * WEFT_OUTPUT_PIECES + 5, GOT_MAX = 128 * 1024, ASKS_MAX = 1000 };
 
 struct socket_client {
     int fd;
@@ -82,33 +82,33 @@ static size_t of_each_kind(int i, char *asks, char *to)
     snprintf(hello, sizeof hello, STATUS("200 OK") PLAIN_TEXT LENGTH(13) "\r\nHello, %s!", name);
     switch (i % 7) {
     case 0:
-        sprintf(asks, GET("/hello/%s"), name);
-        return (size_t)sprintf(to, "%s", hello);
+        snprintf(asks, ASKS_MAX, GET("/hello/%s"), name);
+        return (size_t)snprintf(to, GOT_MAX, "%s", hello);
     case 1: /* pipelined */
-        sprintf(asks, GET("/hello/%s") GET("/") GET("/hello/%s"), name, name);
-        return (size_t)sprintf(to, "%s" FRONT "%s", hello, hello);
+        snprintf(asks, ASKS_MAX, GET("/hello/%s") GET("/") GET("/hello/%s"), name, name);
+        return (size_t)snprintf(to, GOT_MAX, "%s" FRONT "%s", hello, hello);
     case 2: /* larger than what is copied */
-        sprintf(asks, GET("/big/20000"));
-        return (size_t)sprintf(to, BIG_HEAD(20000) "%.20000s", big);
+        snprintf(asks, ASKS_MAX, GET("/big/20000"));
+        return (size_t)snprintf(to, GOT_MAX, BIG_HEAD(20000) "%.20000s", big);
     case 3: /* behind and before small ones */
-        sprintf(asks, GET("/hello/%s") GET("/big/20000") GET("/hello/%s"), name, name);
-        return (size_t)sprintf(to, "%s" BIG_HEAD(20000) "%.20000s%s", hello, big, hello);
+        snprintf(asks, ASKS_MAX, GET("/hello/%s") GET("/big/20000") GET("/hello/%s"), name, name);
+        return (size_t)snprintf(to, GOT_MAX, "%s" BIG_HEAD(20000) "%.20000s%s", hello, big, hello);
     case 4: /* the last one */
-        sprintf(asks, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        return (size_t)sprintf(to, FRONT_CLOSE);
+        snprintf(asks, ASKS_MAX, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        return (size_t)snprintf(to, GOT_MAX, FRONT_CLOSE);
     case 5: /* later, behind one at once */
-        sprintf(asks, GET("/hello/%s") GET("/sleep/3"), name);
-        return (size_t)sprintf(to, "%s" STATUS("200 OK") PLAIN_TEXT LENGTH(5) "\r\nslept", hello);
+        snprintf(asks, ASKS_MAX, GET("/hello/%s") GET("/sleep/3"), name);
+        return (size_t)snprintf(to, GOT_MAX, "%s" STATUS("200 OK") PLAIN_TEXT LENGTH(5) "\r\nslept", hello);
     default: /* refused, behind a good one */
-        sprintf(asks, GET("/hello/%s") "GET\r\n\r\n", name);
-        return (size_t)sprintf(to, "%s" STATUS("400 Bad Request") PLAIN_TEXT LENGTH(63) CLOSE "\r\n%s\n", hello,
-                               "400 Bad Request: the request line does not begin with a method");
+        snprintf(asks, ASKS_MAX, GET("/hello/%s") "GET\r\n\r\n", name);
+        return (size_t)snprintf(to, GOT_MAX, "%s" STATUS("400 Bad Request") PLAIN_TEXT LENGTH(63) CLOSE "\r\n%s\n", hello,
+                                "400 Bad Request: the request line does not begin with a method");
     }
 }
 
 static int everybody_gets_their_own(void *arg)
 {
-    static char asks[1000], expected[CLIENTS][GOT_MAX];
+    static char asks[ASKS_MAX], expected[CLIENTS][GOT_MAX];
     size_t sizes[CLIENTS];
     weft_app *app = harness_app();
     weft_server *server = begin(app, arg ? *(int *)arg : 0);
