@@ -61,23 +61,25 @@ static void clear(weft_output *output)
 {
     output->sent_count = output->piece_count = 0;
     output->size = 0;
+    output->owner = NULL;
 }
 
-static void send_next_piece(weft_server *server)
+static void send_next_piece(weft_output *output)
 {
-    weft_output *output = &server->output;
-    const struct weft_output_piece piece = output->pieces[output->sent_count++];
-    if (output->sent_count == output->piece_count)
+    weft_connection *c = output->pieces[output->sent_count].of;
+    size_t at = output->pieces[output->sent_count++].at;
+    bool is_last = output->sent_count == output->piece_count;
+    struct iovec part = { output->bytes + at, (is_last ? output->size : output->pieces[output->sent_count].at) - at };
+    if (is_last)
         clear(output);
-    struct iovec part = { output->bytes + piece.at, piece.size };
-    if (piece.of && piece.size > 0)
-        send(piece.of, &part, 1);
+    if (c && part.iov_len > 0)
+        send(c, &part, 1);
 }
 
 void weft_output_flush(weft_server *server)
 {
     while (server->output.piece_count > 0)
-        send_next_piece(server);
+        send_next_piece(&server->output);
 }
 
 void weft_output_flush_if_due(weft_server *server)
@@ -94,50 +96,49 @@ void weft_output_forget(weft_server *server, const weft_connection *c)
     for (unsigned i = output->sent_count; i < output->piece_count; i++)
         if (output->pieces[i].of == c)
             output->pieces[i].of = NULL;
+    if (output->owner == c)
+        output->owner = NULL;
 }
 
-/* c's piece, if it is the last one. */
-static struct weft_output_piece *last_piece(weft_output *output, const weft_connection *c)
+static __attribute__((noinline)) void begin_piece(weft_connection *c, size_t size)
 {
-    struct weft_output_piece *last = output->piece_count > 0 ? &output->pieces[output->piece_count - 1] : NULL;
-    return last && last->of == c ? last : NULL;
+    weft_output *output = &c->server->output;
+    if (output->piece_count == WEFT_OUTPUT_PIECES || size > WEFT_OUTPUT_SIZE - output->size)
+        weft_output_flush(c->server);
+    if (output->piece_count == 0)
+        output->since = weft_clock_cycles();
+    output->pieces[output->piece_count++] = (struct weft_output_piece){ c, output->size };
+    output->owner = c;
 }
 
 char *weft_output_room(weft_connection *c, size_t size)
 {
     weft_output *output = &c->server->output;
     DCHECK(size <= WEFT_OUTPUT_SIZE);
-    if (size > WEFT_OUTPUT_SIZE - output->size)
-        weft_output_flush(c->server);
-    if (!last_piece(output, c)) {
-        if (output->piece_count == WEFT_OUTPUT_PIECES)
-            weft_output_flush(c->server);
-        if (output->piece_count == 0)
-            output->since = weft_clock_cycles();
-        output->pieces[output->piece_count++] = (struct weft_output_piece){ c, (uint32_t)output->size, 0 };
-    }
+    if (output->owner != c || size > WEFT_OUTPUT_SIZE - output->size)
+        begin_piece(c, size);
     return output->bytes + output->size;
 }
 
 void weft_output_take(weft_connection *c, size_t size)
 {
-    weft_output *output = &c->server->output;
-    output->pieces[output->piece_count - 1].size += (uint32_t)size;
-    output->size += size;
+    c->server->output.size += size;
 }
 
 /* Without a copy, in one write with what is c's last piece. */
 static void send_large(weft_connection *c, const void *data, size_t size)
 {
     weft_output *output = &c->server->output;
-    while (output->piece_count > output->sent_count + 1 || (output->piece_count > 0 && !last_piece(output, c)))
-        send_next_piece(c->server);
-    const struct weft_output_piece *last = last_piece(output, c);
+    while (output->piece_count > output->sent_count + 1 || (output->piece_count > 0 && output->owner != c))
+        send_next_piece(output);
     struct iovec parts[2] = { { 0 }, { (void *)(uintptr_t)data, size } };
-    if (last)
-        parts[0] = (struct iovec){ output->bytes + last->at, last->size };
+    bool has_head = output->piece_count > 0;
+    if (has_head) {
+        size_t at = output->pieces[output->sent_count].at;
+        parts[0] = (struct iovec){ output->bytes + at, output->size - at };
+    }
     clear(output);
-    send(c, last ? parts : parts + 1, last ? 2 : 1);
+    send(c, has_head ? parts : parts + 1, has_head ? 2 : 1);
 }
 
 void weft_output_write(weft_connection *c, const void *data, size_t size)

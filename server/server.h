@@ -42,13 +42,14 @@ enum weft_stop_stage { WEFT_SERVING, WEFT_ANNOUNCING, WEFT_DRAINING, WEFT_CANCEL
 
 /* Replies that are about to leave (output.c). */
 typedef struct weft_output {
+    struct weft_connection *owner; /* of the last piece; NULL: there is none, or its connection was closed */
+    size_t size;                   /* of the buffer in use */
+    unsigned piece_count, sent_count;
+    uint64_t since; /* weft_clock_cycles when the first piece was begun */
     struct weft_output_piece {
         struct weft_connection *of; /* NULL: it was closed meanwhile */
-        uint32_t at, size;          /* in the buffer */
+        size_t at;                  /* in the buffer, up to where the next piece begins */
     } pieces[WEFT_OUTPUT_PIECES];
-    unsigned piece_count, sent_count;
-    size_t size;    /* of the buffer in use */
-    uint64_t since; /* weft_clock_cycles when the first piece was begun */
     char bytes[WEFT_OUTPUT_SIZE];
 } weft_output;
 
