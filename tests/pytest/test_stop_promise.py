@@ -63,7 +63,7 @@ def test_the_announcement_turns_readiness_false_and_lets_everybody_in(start):
 @pytest.mark.parametrize('is_abstract', [False, True])
 def test_the_service_manager_is_told(start, tmp_path, is_abstract):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        name = 'weft-%s' % tmp_path.name if is_abstract else str(tmp_path / 'notify')
+        name = 'weft-%d' % os.getpid() if is_abstract else str(tmp_path / 'notify')
         manager.settimeout(10)
         manager.bind('\0' + name if is_abstract else name)
         server = start(environment={'NOTIFY_SOCKET': '@' + name if is_abstract else name})
