@@ -147,7 +147,7 @@ static void begin_request(weft_connection *c, weft_request *req)
     weft_count(&c->server->counts.requests);
     c->request = req;
     weft_connection_set_state(c, WEFT_CONNECTION_HANDLING);
-    weft_server_set_phase(c->server, c, WEFT_PHASE_NONE);
+    weft_server_suspend_phase(c->server, c);
     if (!req->head.keep_alive || c->server->stop_stage >= WEFT_DRAINING)
         c->must_close = true;
     if (UNLIKELY(c->requests_left > 0) && --c->requests_left == 0) {

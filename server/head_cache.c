@@ -47,7 +47,11 @@ static inline block difference(const char *a, const char *b)
 static inline bool is_same(const char *a, const char *b, size_t size)
 {
     block differ = difference(a + size - 16, b + size - 16);
-    for (size_t at = 0; at + 16 < size; at += 16)
+    size_t at = 0;
+    for (; at + 64 < size; at += 64)
+        differ |= difference(a + at, b + at) | difference(a + at + 16, b + at + 16) | difference(a + at + 32, b + at + 32) |
+                  difference(a + at + 48, b + at + 48);
+    for (; at + 16 < size; at += 16)
         differ |= difference(a + at, b + at);
     return (differ[0] | differ[1]) == 0;
 }

@@ -26,6 +26,7 @@ enum {
     LEAVE_AT_MOST = 1500, /* milliseconds over which idle connections are closed, */
     LEAVE_EACH = 150,     /* or so many microseconds for each of them */
     AGAIN_AFTER = 100,    /* milliseconds between two looks for what needs memory to end */
+    IDLE_GRAINS = 1024,   /* an idle connection may be closed sooner by such a part of its time */
     ACCEPT_REST = 4096,   /* connections that the kernel has completed when the door closes */
 };
 
@@ -42,8 +43,27 @@ void weft_server_sweep_by(weft_server *server, weft_duration deadline)
     weft_timer_set(&server->loop->wheel, &server->sweep, tick);
 }
 
+/* Its place among the idle ones is kept for one that serves a request: in the phase NONE, and in a list. */
+static bool has_place(const weft_connection *c)
+{
+    return c->phase == WEFT_PHASE_NONE && !weft_list_is_empty(&c->timed);
+}
+
+void weft_server_suspend_phase(weft_server *server, weft_connection *c)
+{
+    if (c->phase == WEFT_PHASE_IDLE)
+        c->phase = WEFT_PHASE_NONE;
+    else if (c->phase != WEFT_PHASE_NONE)
+        weft_server_set_phase(server, c, WEFT_PHASE_NONE);
+}
+
 void weft_server_set_phase(weft_server *server, weft_connection *c, enum weft_phase phase)
 {
+    if (phase == WEFT_PHASE_IDLE && has_place(c) &&
+        weft_loop_now(server->loop) - c->since <= server->phase_limits[phase] / IDLE_GRAINS) {
+        c->phase = WEFT_PHASE_IDLE;
+        return;
+    }
     weft_list_remove(&c->timed);
     c->phase = (uint8_t)phase;
     if (phase == WEFT_PHASE_NONE || server->phase_limits[phase] == WEFT_NO_LIMIT)
@@ -64,7 +84,8 @@ static weft_duration sweep_phase(weft_server *server, enum weft_phase phase, wef
         if (due > now)
             return due;
         weft_list_remove(&c->timed);
-        weft_connection_expire(c);
+        if (c->phase == phase) /* else it only has its place here */
+            weft_connection_expire(c);
     }
     return WEFT_NO_LIMIT;
 }

@@ -139,8 +139,12 @@ void weft_server_close(weft_server *server);
 
 /* ---- for connections ---- */
 
-/* Puts a connection into a phase, whose time begins now. */
+/* Puts a connection into a phase, whose time begins now; that of an idle one by up to a thousandth of its limit sooner. */
 void weft_server_set_phase(weft_server *server, struct weft_connection *c, enum weft_phase phase);
+
+/* A request begins: puts its connection into WEFT_PHASE_NONE. One that was idle keeps its place among those, for a request that
+ * ends soon costs no change of a list then. */
+void weft_server_suspend_phase(weft_server *server, struct weft_connection *c);
 
 /* Something must be looked at by the time `deadline`, on the loop's clock. */
 void weft_server_sweep_by(weft_server *server, weft_duration deadline);

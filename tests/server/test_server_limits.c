@@ -203,6 +203,61 @@ static int keep_alive_ends(void)
     return finish(server, &c);
 }
 
+/* One that asks again and again stays; then its time is that since its last request, up to a thousandth. */
+static int keep_alive_counts_from_the_last_request(void)
+{
+    static const weft_duration each[] = { 10 * MS, 73 * MS, 74 * MS, SECOND, 30 * SECOND };
+    for (size_t i = 0; i < COUNT(each); i++) {
+        client c;
+        weft_server *server = begin(&c, 4096);
+        weft_duration all = 0;
+        while (all < 160 * SECOND) {
+            client_forget(&c);
+            client_send(&c, TEXT(GET("/")));
+            settle();
+            CHECK_GOT(&c, FRONT);
+            pass(each[i]);
+            all += each[i];
+        }
+        pass(75 * SECOND - each[i] - 80 * MS);
+        WEFT_CHECK(!c.has_ended);
+        pass(80 * MS + GRACE * MS);
+        WEFT_CHECK(c.has_ended && !c.error && server->connection_count == 0);
+        finish(server, &c);
+    }
+    return 0;
+}
+
+/* Who is served is not idle, however long it takes; and is idle from then on, with others that came before and after. */
+static int a_long_request_is_not_idle(void)
+{
+    client c, before, after;
+    weft_server *server = begin(&c, 4096);
+    app->settings.request_timeout = WEFT_NO_LIMIT;
+    WEFT_CHECK(client_open(&before, server, 4096) == 0);
+    client_send(&before, TEXT(GET("/")));
+    client_send(&c, TEXT(GET("/")));
+    settle();
+    client_forget(&c);
+    client_send(&c, TEXT(GET("/sleep/100000")));
+    pass(20 * MS);
+    WEFT_CHECK(client_open(&after, server, 4096) == 0);
+    client_send(&after, TEXT(GET("/")));
+    pass(75 * SECOND - 60 * MS);
+    WEFT_CHECK(!before.has_ended && !after.has_ended);
+    pass(60 * MS + GRACE * MS);
+    WEFT_CHECK(before.has_ended && after.has_ended && !c.has_ended && server->connection_count == 1);
+    pass(25 * SECOND);
+    CHECK_GOT(&c, STATUS("200 OK") PLAIN_TEXT LENGTH(5) "\r\nslept");
+    pass(74900 * MS - 70 * MS);
+    WEFT_CHECK(!c.has_ended);
+    pass(170 * MS + GRACE * MS);
+    WEFT_CHECK(c.has_ended && server->connection_count == 0);
+    client_close(&before, false);
+    client_close(&after, false);
+    return finish(server, &c);
+}
+
 /* ---- output ---- */
 
 static int never_reads(void)
@@ -404,6 +459,8 @@ static const weft_test tests[] = {
     TEST(body_left_unread_that_stops),
     TEST(large_body_left_unread),
     TEST(keep_alive_ends),
+    TEST(keep_alive_counts_from_the_last_request),
+    TEST(a_long_request_is_not_idle),
     TEST(never_reads),
     TEST(reads_late),
     TEST(reads_slowly),
