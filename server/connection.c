@@ -56,6 +56,8 @@ void weft_connection_free_if_unused(weft_connection *c)
 
 void weft_connection_close(weft_connection *c, bool resets)
 {
+    if (!c->is_broken)
+        weft_output_flush(c->server); /* a reply that waits for others leaves before; c may be found broken, and be closed */
     if (c->state == WEFT_CONNECTION_CLOSING)
         return;
     weft_connection_set_state(c, WEFT_CONNECTION_CLOSING);

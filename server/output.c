@@ -5,8 +5,9 @@
  * replies leave together, which is worth 5.9x.
  *
  * A reply leaves when the task that made it waits or ends. Only within a poll it may wait until the other connections that are
- * readable have been served, but for no more than WEFT_OUTPUT_PIECES of them and a fraction of a millisecond: the kernel's
- * sending displaces from the processor's caches what serving needs, so not to do them in turns takes some 2 % off a request.
+ * readable have been served, but for no more than WEFT_OUTPUT_PIECES of them, and a fraction of a millisecond or one handler
+ * that takes longer: the kernel's sending displaces from the processor's caches what serving needs, so not to do them in turns
+ * takes some 2 % off a request.
  *
  * What the kernel does not take is queued by the transport, in memory of its own.
  */

@@ -221,8 +221,7 @@ static void cut(weft_request *req)
 {
     req->connection->must_close = true;
     weft_connection_blame(req->connection, weft_request_gone(req) ? WEFT_END_RESET : WEFT_END_FAILED_STREAM);
-    weft_output_flush(req->connection->server);
-    weft_connection_close(req->connection, req->framing == WEFT_FRAMING_CLOSE);
+    weft_connection_close(req->connection, req->framing == WEFT_FRAMING_CLOSE); /* behind what was written */
 }
 
 /* What the handler leaves unsaid is said now; from here on the reply is what it is. */
@@ -384,9 +383,8 @@ void *weft_alloc(weft_request *req, size_t size)
 char *weft_format(weft_request *req, const char *format, ...)
 {
     va_list args;
-    char none;
     va_start(args, format);
-    int64_t size = weft_format_args(&none, 0, format, args);
+    int64_t size = weft_format_args(NULL, 0, format, args);
     va_end(args);
     char *text = size < 0 ? NULL : weft_arena_alloc(&req->arena, (size_t)size + 1);
     if (!text)

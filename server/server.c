@@ -43,7 +43,7 @@ void weft_server_sweep_by(weft_server *server, weft_duration deadline)
     weft_timer_set(&server->loop->wheel, &server->sweep, tick);
 }
 
-/* Its place among the idle ones is kept for one that serves a request: in the phase NONE, and in a list. */
+/* Does it serve a request, and keep its place among the idle ones? Nothing else is in a list in the phase NONE. */
 static bool has_place(const weft_connection *c)
 {
     return c->phase == WEFT_PHASE_NONE && !weft_list_is_empty(&c->timed);
@@ -116,7 +116,6 @@ static weft_duration sweep_writing(weft_server *server, weft_duration now)
 static void sweep(weft_timer *timer)
 {
     weft_server *server = CONTAINER_OF(timer, weft_server, sweep);
-    weft_output_flush(server); /* nobody whose reply waits is closed before it */
     weft_duration now = weft_loop_now(server->loop), next = sweep_writing(server, now);
     for (int phase = WEFT_PHASE_NONE + 1; phase < WEFT_PHASES; phase++) {
         weft_duration due = sweep_phase(server, (enum weft_phase)phase, now);

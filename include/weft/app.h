@@ -145,7 +145,7 @@ typedef struct weft_app_options {
     weft_duration cleanup;            /* stopping: how long shields hold then (3 s) */
     weft_duration request_timeout;    /* the routes' default (300 s) */
     weft_duration head_timeout;       /* a whole request head, from its first byte (10 s) */
-    weft_duration keep_alive_timeout; /* an idle connection (75 s) */
+    weft_duration keep_alive_timeout; /* an idle connection (75 s, or a thousandth sooner) */
     weft_duration body_timeout;       /* a body of which nothing comes (30 s) */
     weft_duration write_timeout;      /* a write of which nothing goes (30 s) */
     weft_duration linger_timeout;     /* after a last reply, for the client to end the connection (2 s) */

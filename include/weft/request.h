@@ -81,8 +81,8 @@ WEFT_API char *weft_format(weft_request *req, const char *format, ...) WEFT_PRIN
  * Each returns 0; -EALREADY when a reply was made before (that one stands); -EINVAL for a status outside 200 to 599, or a
  * body with a status that has none (204, 304); -ENOMEM; an error that answers 503 for a body of more than 16 KiB that does not
  * fit into the loop's buffer_budget any more. They never wait and are never cut short, also in a cancelled request.
- * Where several clients have asked at once, a reply leaves when all of them have been served: 32 of them at most, or for a
- * fraction of a millisecond.
+ * Where several clients have asked at once, a reply leaves when all of them have been served, but 32 of them at most; and once
+ * a fraction of a millisecond has passed, behind the handler that runs then.
  */
 
 /* text/plain; charset=utf-8, formatted. A format of just "%s" is as cheap as the bytes. */

@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* As vsnprintf, with `room` for the text and its NUL: the size of the whole text, of which the end is missing if there is no
- * room for it, or a negative number. Plain text, %s, %d, %u, %c and %% are written without printf. */
+/* As vsnprintf, with `room` for the text and its NUL (0: `out` may be NULL): the size of the whole text, of which the end is
+ * missing if there is no room for it, or a negative number. Plain text, %s, %d, %u, %c and %% are written without printf. */
 int64_t weft_format_args(char *out, size_t room, const char *format, va_list args);
 
 /* The decimal digits of n into out (room for 20), without a NUL; their count. */

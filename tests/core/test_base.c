@@ -3,8 +3,8 @@
 /* Arena, slab, lists, the fault plan, the random generator, durations at their limits, formatting. */
 #include "tests/core/core.h"
 
-#include <pthread.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -42,6 +42,13 @@
         .name = #function, .plain = function                                                                                   \
     }
 
+/* Makes run_FUNCTION of a function(void *), which is run in real time: for PLAIN. */
+#define REAL(function)                                                                                                         \
+    static int run_##function(void)                                                                                            \
+    {                                                                                                                          \
+        return weft_test_run(function, NULL, NULL, .real_time = true);                                                         \
+    }
+
 /* What a reply looks like; the value of Date is masked in what has been got. */
 #define DATE          "Date: xxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n"
 #define CLOSE         "Connection: close\r\n"

@@ -180,6 +180,49 @@ static int who_has_gone_takes_nobody_along(void *arg)
     return 0;
 }
 
+static weft_connection *served_last;
+
+static int serves(weft_request *req)
+{
+    served_last = req->connection;
+    return weft_reply_text(req, 200, "front");
+}
+
+/* Of another connection, in the same poll if its client asked at the same time. */
+static int closes_the_last(weft_request *req)
+{
+    if (served_last)
+        weft_connection_close(served_last, false);
+    served_last = NULL;
+    return weft_reply_text(req, 200, "front");
+}
+
+/* A connection that is closed before its reply has left: it leaves before. */
+static int a_reply_leaves_before_its_connection_is_closed(void *arg)
+{
+    size_t sizes[CLIENTS], closed = 0;
+    (void)arg;
+    weft_app *app = harness_app();
+    weft_get(app, "/serves", serves);
+    weft_get(app, "/closes", closes_the_last);
+    served_last = NULL;
+    weft_server *server = begin(app, 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        ask(i, i % 2 ? GET("/closes") : GET("/serves"));
+        sizes[i] = sizeof FRONT - 1;
+    }
+    listen_to_all(sizes);
+    WEFT_CHECK(weft_sleep(5 * MS) == 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        listen_to(&clients[i]);
+        WEFT_CHECK(clients[i].size == sizes[i] && memcmp(clients[i].got, FRONT, sizes[i]) == 0);
+        closed += clients[i].has_ended;
+    }
+    WEFT_CHECK(closed > 0 && server->connection_count == CLIENTS - closed);
+    end(app, server);
+    return 0;
+}
+
 /* ---- who holds the loop ---- */
 
 enum { HELD = 3 /* ms */ };
@@ -245,15 +288,10 @@ static int a_reply_waits_for_one_that_holds_the_loop_at_most(void *arg)
 
 static int small_buffers = 4096;
 
-#define REAL(function)                                                                                                         \
-    static int run_##function(void)                                                                                            \
-    {                                                                                                                          \
-        return weft_test_run(function, NULL, NULL, .real_time = true);                                                         \
-    }
-
 REAL(everybody_gets_their_own)
 REAL(more_than_the_buffer)
 REAL(who_has_gone_takes_nobody_along)
+REAL(a_reply_leaves_before_its_connection_is_closed)
 REAL(a_reply_waits_for_one_that_holds_the_loop_at_most)
 
 /* What the kernel does not take is queued, and leaves later. */
@@ -267,6 +305,7 @@ static const weft_test tests[] = {
     PLAIN(run_everybody_gets_their_own_slowly),
     PLAIN(run_more_than_the_buffer),
     PLAIN(run_who_has_gone_takes_nobody_along),
+    PLAIN(run_a_reply_leaves_before_its_connection_is_closed),
     PLAIN(run_a_reply_waits_for_one_that_holds_the_loop_at_most),
 };
 

@@ -201,12 +201,6 @@ static int limit_of_connections(void *arg)
     return 0;
 }
 
-#define REAL(function)                                                                                                         \
-    static int run_##function(void)                                                                                            \
-    {                                                                                                                          \
-        return weft_test_run(function, NULL, NULL, .real_time = true);                                                         \
-    }
-
 REAL(slow_but_steady)
 REAL(never_read)
 REAL(limits_are_whole)

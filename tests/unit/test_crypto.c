@@ -199,10 +199,11 @@ static void ratio_to_the_byte(void **state)
     if (!weft_deflate_is_there())
         return;
     char *zeros = calloc(1, ROOM), *z_out = malloc(ROOM), *out = malloc(ROOM);
+    size_t step = rounds(ROOM) < ROOM ? 4093 : 1021; /* fewer under Valgrind */
     weft_deflate *z = weft_deflate_new(15, 9);
     weft_inflate *i = weft_inflate_new(15);
     assert_true(z && i && zeros && z_out && out);
-    for (size_t size = 60 * 1024; size < ROOM; size += 4093) {
+    for (size_t size = 60 * 1024; size < ROOM; size += step) {
         size_t at = 0, made = (size_t)weft_deflate_message(z, zeros, size, z_out, ROOM, false);
         int64_t n = weft_inflate_run(i, 25, z_out, made, &at, out, ROOM);
         bool is_bomb = size > WEFT_INFLATE_FREE && size - WEFT_INFLATE_FREE > 25 * made;
