@@ -46,7 +46,7 @@ struct weft_listener {
     weft_timer retry;
     uint64_t *shortages; /* NULL: not counted */
     weft_address address;
-    weft_poll_fd *watched;
+    weft_polled polled;
 };
 
 /* ---- accepting ---- */
@@ -54,9 +54,8 @@ struct weft_listener {
 static void watch(weft_listener *l)
 {
     bool wanted = !l->is_paused && !weft_timer_is_set(&l->retry);
-    int events = wanted ? WEFT_FD_READ : 0;
-    if (!l->is_closed && events != l->watched->events)
-        CHECK(weft_poll_fd_set(l->watched, events) == 0);
+    if (!l->is_closed)
+        weft_polled_want(weft_poll_poller(l->loop), &l->polled, wanted ? WEFT_FD_READ : 0);
 }
 
 static void retry_later(weft_listener *l)
@@ -126,13 +125,21 @@ static int accept_some(weft_listener *l, int most, bool is_rest)
     return count;
 }
 
-static void on_ready(weft_poll_fd *watched, int events)
+static bool on_ready(weft_polled *polled, int events)
 {
     (void)events; /* what is wrong, accept will tell */
-    weft_listener *l = watched->context;
-    accept_some(l, ACCEPTS_PER_TURN, false);
+    weft_listener *l = CONTAINER_OF(polled, weft_listener, polled);
+    int count = accept_some(l, ACCEPTS_PER_TURN, false);
     watch(l);
+    return count > 0;
 }
+
+static void on_closed(weft_polled *polled)
+{
+    weft_mem_free(CONTAINER_OF(polled, weft_listener, polled));
+}
+
+static const weft_polled_events polled_events = { .ready = on_ready, .closed = on_closed };
 
 void weft_listener_count_shortages(weft_listener *l, uint64_t *counter)
 {
@@ -325,11 +332,9 @@ static int begin(weft_listener **ret_listener, weft_listener *l, int rc)
 {
     if (rc < 0)
         goto free_listener;
-    rc = weft_poll_fd_open(l->loop, l->fd, on_ready, &l->watched);
+    rc = weft_polled_open(weft_poll_poller(l->loop), &l->polled, l->fd, &polled_events);
     if (rc < 0)
         goto close_socket;
-    l->watched->context = l;
-    l->watched->closed = weft_mem_free;
     watch(l);
     *ret_listener = l;
     return 0;
@@ -397,8 +402,8 @@ void weft_listener_close(weft_listener *l)
     l->is_closed = true;
     weft_timer_clear(&l->retry);
     remove_file(l);
-    weft_poll_fd_close(l->watched); /* no longer watched: the descriptor may go */
-    close(l->fd);
+    weft_polled_forget(weft_poll_poller(l->loop), &l->polled); /* other workers may have copies of a unix socket */
+    weft_polled_close(weft_poll_poller(l->loop), &l->polled);
 }
 
 /* ---- what it is called ---- */

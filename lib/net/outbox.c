@@ -10,8 +10,8 @@
  * the others follow in the next turns, and between two slices input is read and tasks run. An outbox is flushed once a turn,
  * by one write of at most PARTS buffers; a peer that reads as fast as we write comes again in the next.
  *
- * Lending the rest of the cut buffer to libuv costs a request of 230 bytes from a slab while the peer does not read. A queued
- * copy, which says `drained` too, would cost a block of 16 KiB: 160 MB for 10,000 peers that have stopped to read.
+ * Lending the rest of the cut buffer costs 64 bytes from a slab while the peer does not read. A queued copy, which says
+ * `drained` too, would cost a block of 16 KiB: 160 MB for 10,000 peers that have stopped to read.
  */
 #include "lib/net/outbox.h"
 

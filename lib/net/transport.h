@@ -3,10 +3,9 @@
 /*
  * Transports: what carries bytes under a stream or a connection, by callbacks and without waiting.
  *
- * One small table of functions over tcp, unix sockets, memory, and TLS as a filter over each; protocol code never sees
- * which. The struct is embedded in its owner (a connection is one slab object) and holds the libuv handle in place; idle, it
- * owns nothing else. Everything happens on the loop's thread; events are delivered on the loop's stack with no task running,
- * never from inside a call on the transport.
+ * One small table of functions over tcp, unix sockets, memory, and TLS as a filter over each; protocol code never sees which.
+ * The struct is embedded in its owner (a connection is one slab object); idle, it owns nothing else. Everything happens on the
+ * loop's thread; events are delivered on the loop's stack with no task running, never from inside a call on the transport.
  *
  *     (connecting ──>) open ──> (reading or not, sending or not) ──> close ──> closed event: only now may the memory be reused
  *
@@ -46,7 +45,7 @@ typedef struct weft_transport_events {
 typedef struct weft_transport_loan {
     struct iovec part;
     void (*returned)(struct weft_transport_loan *loan);
-    _Alignas(8) char request[192]; /* a uv_write_t */
+    size_t sent; /* the transport's own: so much of it */
 } weft_transport_loan;
 
 typedef struct weft_transport_ops {
@@ -69,7 +68,6 @@ struct weft_transport {
     weft_loop *loop;
     size_t queued; /* bytes that were queued; falls as they are sent, by and by, and is 0 before `drained` is said */
     int error;     /* why nothing can be sent any more; 0 */
-    int fd;        /* of a TCP connection over libuv, which reads and writes by the calls for sockets; else -1 */
     bool is_open;  /* until close */
     bool is_reading;
     bool is_tcp;
@@ -77,8 +75,9 @@ struct weft_transport {
     bool has_ended; /* the end of input, or an error, has been said */
     bool is_shut;   /* our direction has been ended */
     bool is_last;   /* set by the owner: it shuts down at once behind what it sends next, which may wait for that */
-    bool has_loan;  /* one is on its way */
-    _Alignas(8) char handle[264]; /* the uv_tcp_t, uv_pipe_t or memory end */
+    bool is_connecting;
+    bool is_socket;              /* else a pipe, or no descriptor at all */
+    _Alignas(8) char handle[56]; /* its kind's own */
 };
 
 /* Takes over a connected, non-blocking, close-on-exec socket, of TCP one that a listener (with TCP_NODELAY) has accepted; on

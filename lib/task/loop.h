@@ -3,7 +3,7 @@
 /*
  * The inside of a loop: the scheduler's state, and what the layers above may hook into.
  *
- * A turn: callbacks that are due soon, then tasks that are ready, then one poll of libuv, which calls back into lib/net, into
+ * A turn: callbacks that are due soon, then tasks that are ready, then one poll, which calls back into lib/net, into
  * timers and posts. Tasks that yield run again when all that were ready have run. So that input is never starved, the poll
  * comes after READY_BUDGET switches, or SLICE after the last one, whichever is first. A task is entered only from here or by
  * weft_task_enter from a callback: always on the loop's stack, while no other runs.
@@ -65,7 +65,8 @@ struct weft_loop {
     weft_home home;
     uint64_t beat;             /* odd while a task or a post runs; read by the supervisor's thread (watchdog.h) */
     void (*posted)(void *arg); /* the post that runs */
-    bool is_polling;           /* inside uv_run: who makes a task ready must make it return */
+    bool is_polling;           /* inside a turn's poll */
+    bool is_woken;             /* the present turn's poll must not block */
     bool on_loop_stack;        /* the running task has called home: it must not wait */
     weft_list ready;           /* tasks */
     weft_list yielded;         /* tasks that are ready too, once those have run */
@@ -199,8 +200,11 @@ bool weft_loop_drain_inbox(weft_loop *loop);
 /* What weft_run is made of. */
 int weft_loop_run(const struct weft_loop_options *options, weft_task_fn *fn, void *arg);
 
-/* Makes the present poll return when it is done with its callbacks, or the next one not block. */
-void weft_loop_wake(weft_loop *loop);
+/* There is work, or no reason to run any more: a poll that has begun must not block. */
+static inline void weft_loop_wake(weft_loop *loop)
+{
+    loop->is_woken = true;
+}
 
 /* A report of misuse: one line with the running task and where it was started; in debug builds the program ends. */
 void weft_misuse(const char *format, ...) WEFT_PRINTF(1, 2);

@@ -1,54 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * libuv's order: uv_run(ONCE) runs timers before the poll, and closing callbacks after it. Whoever makes a task ready from one
- * of them calls weft_loop_wake, which makes the present run return (and its poll not block); outside of a run it must not,
- * for a stop flag that is set then would skip the next poll. libuv is told of timers before the run: of what comes between that
- * and its poll, only its own timers' callbacks could set one that the poll would sleep past (after pending ones it does not
- * block), and those are ours.
+ * A turn: what is to be settled, then a wait for what is polled, then what is ready there; libuv's own poll is among that, and
+ * is run when it is ready, or has something to do before. Timers strike last: who comes in time is not late because of others.
+ *
+ * What is called before the wait may have work for the loop, which must not block then: weft_loop_wake says so.
  */
 #include "lib/task/poll.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <uv.h>
 #include <weft/fd.h>
 
 #include "lib/base/check.h"
 #include "lib/base/memory.h"
+#include "lib/task/task.h"
 
 struct weft_poll {
+    weft_poller poller; /* first: weft_poll_poller */
     uv_loop_t uv;
-    uv_timer_t timer;
     uv_async_t inbox;
+    bool is_uv_due; /* it has to be told of a change */
     weft_loop *loop;
 };
 
-static void arm(struct weft_poll *poll);
-
-static void on_timer(uv_timer_t *timer)
-{
-    struct weft_poll *poll = timer->data;
-    weft_wheel *wheel = &poll->loop->wheel;
-    weft_wheel_run(wheel, weft_loop_clock(poll->loop) / WEFT_MILLISECOND, false);
-    wheel->armed = weft_wheel_next(wheel);
-    arm(poll);
-}
-
-/* Tells libuv when the wheel wants to be run. Its clock is the same one, in milliseconds, read once a turn. */
-static void arm(struct weft_poll *poll)
-{
-    weft_wheel *wheel = &poll->loop->wheel;
-    wheel->is_dirty = false;
-    if (wheel->armed == WEFT_TICK_NEVER)
-        return;
-    int64_t now = (int64_t)uv_now(&poll->uv);
-    uv_timer_start(&poll->timer, on_timer, wheel->armed > now ? (uint64_t)(wheel->armed - now) : 0, 0);
-}
-
 static void on_inbox(uv_async_t *inbox)
 {
-    weft_loop_drain_inbox(((struct weft_poll *)inbox->data)->loop);
+    weft_loop *loop = ((struct weft_poll *)inbox->data)->loop;
+    if (weft_loop_drain_inbox(loop))
+        weft_loop_wake(loop);
+}
+
+static void close_uv(struct weft_poll *poll)
+{
+    enum { TURNS = 1000 };
+    int turns = 0;
+    while (uv_loop_close(&poll->uv) == UV_EBUSY) {
+        if (++turns > TURNS)
+            weft_die("a loop ends while a handle on it is open");
+        uv_run(&poll->uv, UV_RUN_NOWAIT);
+    }
+}
+
+/* The best there is, unless WEFT_POLLER says "poll": to find out whether an error is epoll's, and for tests. */
+static const weft_poller_kind *choose_poller(void)
+{
+    const char *name = getenv("WEFT_POLLER");
+    return name && strcmp(name, "poll") == 0 ? &weft_poller_poll : &WEFT_POLLER_BEST;
 }
 
 int weft_poll_open(weft_loop *loop)
@@ -57,58 +59,114 @@ int weft_poll_open(weft_loop *loop)
     if (!poll)
         return -ENOMEM;
     int rc = uv_loop_init(&poll->uv);
-    if (rc < 0) {
-        weft_mem_free(poll);
-        return rc;
-    }
+    if (rc < 0)
+        goto free_poll;
     poll->loop = loop;
-    uv_timer_init(&poll->uv, &poll->timer);
-    poll->timer.data = poll;
+    rc = weft_poller_open(&poll->poller, choose_poller(), uv_backend_fd(&poll->uv));
+    if (rc < 0)
+        goto close_loop;
     rc = uv_async_init(&poll->uv, &poll->inbox, on_inbox);
-    if (rc < 0) {
-        uv_close((uv_handle_t *)&poll->timer, NULL);
-        uv_run(&poll->uv, UV_RUN_DEFAULT);
-        CHECK(uv_loop_close(&poll->uv) == 0);
-        weft_mem_free(poll);
-        return rc;
-    }
+    if (rc < 0)
+        goto close_poller;
     poll->inbox.data = poll;
     loop->poll = poll;
     return 0;
+
+close_poller:
+    weft_poller_close(&poll->poller);
+close_loop:
+    close_uv(poll);
+free_poll:
+    weft_mem_free(poll);
+    return rc;
 }
 
 void weft_poll_close(weft_loop *loop)
 {
-    enum { TURNS = 1000 };
     struct weft_poll *poll = loop->poll;
-    uv_close((uv_handle_t *)&poll->timer, NULL);
+    while (!weft_poller_is_settled(&poll->poller))
+        weft_poller_settle(&poll->poller);
+    weft_poller_close(&poll->poller);
     uv_close((uv_handle_t *)&poll->inbox, NULL);
-    int turns = 0;
-    while (uv_loop_close(&poll->uv) == UV_EBUSY) {
-        if (++turns > TURNS)
-            weft_die("a loop ends while a handle on it is open");
-        uv_run(&poll->uv, UV_RUN_NOWAIT);
-    }
+    close_uv(poll);
     weft_mem_free(poll);
     loop->poll = NULL;
+}
+
+/* ---- turns ---- */
+
+static bool is_virtual(const weft_loop *loop)
+{
+    return loop->test && loop->test->is_virtual;
+}
+
+static void run_timers(weft_loop *loop)
+{
+    weft_wheel *wheel = &loop->wheel;
+    if (wheel->armed == WEFT_TICK_NEVER || is_virtual(loop))
+        return;
+    int64_t now = weft_loop_now(loop) / WEFT_MILLISECOND;
+    if (wheel->armed > now)
+        return;
+    weft_wheel_run(wheel, now, false);
+    wheel->armed = weft_wheel_next(wheel);
+}
+
+/* Milliseconds; -1: for ever. */
+static int until_timers(weft_loop *loop)
+{
+    int64_t tick = loop->wheel.armed;
+    if (tick == WEFT_TICK_NEVER || is_virtual(loop))
+        return -1;
+    int64_t now = weft_loop_clock(loop);
+    if (tick <= now / WEFT_MILLISECOND)
+        return 0;
+    if (tick - now / WEFT_MILLISECOND > INT_MAX / 2)
+        return INT_MAX / 2; /* it waits again then */
+    return (int)((tick * WEFT_MILLISECOND - now + WEFT_MILLISECOND - 1) / WEFT_MILLISECOND);
+}
+
+/* How long the wait may take. libuv has no timers here. */
+static int time_to_wait(struct weft_poll *poll)
+{
+    bool is_over = weft_group_own(&poll->loop->root)->count == 0;
+    if (poll->loop->is_woken || is_over || poll->is_uv_due || uv_backend_timeout(&poll->uv) == 0)
+        return 0;
+    int timeout = until_timers(poll->loop);
+    bool tries_again = !weft_poller_is_settled(&poll->poller);
+    return tries_again && (timeout < 0 || timeout > WEFT_POLLER_RETRY) ? WEFT_POLLER_RETRY : timeout;
+}
+
+/* Looks at what is ready there, without waiting, and calls back. */
+static void run_uv(struct weft_poll *poll)
+{
+    poll->is_uv_due = false;
+    uv_run(&poll->uv, UV_RUN_NOWAIT);
+}
+
+/* What there is to do before the wait. Has anything been called? */
+static bool prepare(struct weft_poll *poll)
+{
+    if (weft_poller_settle(&poll->poller))
+        return true;
+    if (!poll->is_uv_due && uv_backend_timeout(&poll->uv) != 0)
+        return false;
+    run_uv(poll);
+    return poll->loop->is_woken;
 }
 
 void weft_poll_turn(weft_loop *loop, bool may_block)
 {
     struct weft_poll *poll = loop->poll;
-    if (loop->wheel.is_dirty && !(loop->test && loop->test->is_virtual))
-        arm(poll);
+    loop->is_woken = false;
     loop->is_polling = true;
-    uv_run(&poll->uv, may_block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    bool has_called = prepare(poll);
+    if (poll->poller.kind->wait(&poll->poller, may_block && !has_called ? time_to_wait(poll) : 0))
+        run_uv(poll);
+    run_timers(loop);
     loop->is_polling = false;
     if (loop->flush)
         loop->flush(loop);
-}
-
-void weft_loop_wake(weft_loop *loop)
-{
-    if (loop->is_polling)
-        uv_stop(&loop->poll->uv);
 }
 
 void weft_poll_wake(weft_loop *loop)
@@ -131,6 +189,11 @@ void weft_poll_use_heap(void)
 }
 
 /* ---- descriptors ---- */
+
+static struct weft_poll *poll_of(uv_loop_t *uv)
+{
+    return CONTAINER_OF(uv, struct weft_poll, uv);
+}
 
 struct poll_fd {
     weft_poll_fd base;
@@ -168,6 +231,7 @@ static void on_fd(uv_poll_t *uv, int status, int events)
 int weft_poll_fd_set(weft_poll_fd *watched, int events)
 {
     uv_poll_t *uv = &CONTAINER_OF(watched, struct poll_fd, base)->uv;
+    poll_of(uv->loop)->is_uv_due = true;
     int rc = events ? uv_poll_start(uv, events, on_fd) : uv_poll_stop(uv);
     if (rc == 0)
         watched->events = events;
@@ -245,9 +309,4 @@ int weft_poll_signal_open(weft_loop *loop, int signal, weft_poll_signal calls, w
 void weft_poll_signal_close(weft_poll_signal *watched)
 {
     uv_close((uv_handle_t *)&CONTAINER_OF(watched, struct poll_signal, base)->uv, free_signal);
-}
-
-void *weft_poll_uv(weft_loop *loop)
-{
-    return &loop->poll->uv;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
-/* The door to libuv's loop: polling, one timer, wake-ups, descriptors, signals. Only the transport over sockets in lib/net, the
- * other door, reaches the uv_loop_t itself. */
+/* A loop's poll: the poller, and the door to libuv, which wakes it, and watches signals and the descriptors of others. */
 #ifndef WEFT_LIB_TASK_POLL_H
 #define WEFT_LIB_TASK_POLL_H
 
 #include "lib/task/loop.h"
+#include "lib/task/poller.h"
 
 /* 0 or -errno. */
 int weft_poll_open(weft_loop *loop);
@@ -54,7 +54,10 @@ int weft_poll_signal_open(weft_loop *loop, int signal, weft_poll_signal calls, w
 /* Stops at once, and gives it back a little later. */
 void weft_poll_signal_close(weft_poll_signal *watched);
 
-/* The uv_loop_t. */
-void *weft_poll_uv(weft_loop *loop);
+/* Of sockets and pipes. */
+static inline weft_poller *weft_poll_poller(const weft_loop *loop)
+{
+    return (weft_poller *)(void *)loop->poll; /* its first member */
+}
 
 #endif

@@ -36,10 +36,8 @@ void weft_timer_set(weft_wheel *wheel, weft_timer *timer, int64_t tick)
         return; /* also WEFT_TICK_NEVER */
     timer->tick = tick;
     place(wheel, timer);
-    if (tick < wheel->armed) {
+    if (tick < wheel->armed)
         wheel->armed = tick;
-        wheel->is_dirty = true;
-    }
 }
 
 /* The lowest level that is not empty and the first tick of its first slot; false when nothing is set. */

@@ -31,7 +31,6 @@ typedef struct weft_timer {
 typedef struct weft_wheel {
     int64_t now;   /* every tick up to this one has been dealt with */
     int64_t armed; /* no timer is due before this tick; WEFT_TICK_NEVER when none is set */
-    bool is_dirty; /* `armed` has been lowered since the poller was told */
     uint64_t occupied[WEFT_WHEEL_LEVELS];
     weft_list due; /* of the tick being struck, and those set in the past */
     weft_list slots[WEFT_WHEEL_LEVELS][WEFT_WHEEL_SLOTS];

@@ -28,7 +28,7 @@ ROOMS = {
 # Where a header of another project may be included: in these folders and files, in so many files at most. The rest of the tree
 # sees our types.
 DOORS = {
-    'uv.h': (('lib/task/poll.c', 'lib/net/transport_uv.c'), 2),
+    'uv.h': (('lib/task/poll.c',), 1),
     'llhttp.h': (('lib/http/head.c', 'lib/http/chunked.c', 'tests/unit/test_llhttp_strict.c'), 3),
     'llhttp.c': (('lib/http/llhttp_sse42.c',), 1),
     'elfutils/': (('lib/coro/symbols.c',), 1),

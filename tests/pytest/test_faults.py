@@ -54,6 +54,24 @@ def test_what_may_be_tried_again_is(start, call, number):
 
 
 @pytest.mark.skipif(not IS_PLAIN, reason='a sanitizer wants to be loaded first')
+@pytest.mark.parametrize('number, every', [(errno.ENOSPC, 2), (errno.ENOMEM, 3), (errno.ENOSPC, 1)])
+def test_what_the_kernel_does_not_poll_is_tried(start, number, every):
+    """As more is polled than epoll may watch: slower, but served; even if nothing at all can be polled."""
+    server = start_faulty(start, 'epoll_ctl', number, every)
+    for i in range(4):
+        with server.connect() as sock:
+            for _ in range(2):
+                sock.sendall(GET % b'/hello/%d' % i)
+                assert read_reply(sock)[1] == b'Hello, %d!' % i
+            sock.sendall(GET % b'/download/10000000')
+            time.sleep(0.1)
+            assert len(read_reply(sock)[1]) == 10000000
+    assert server.stop() == 0
+    said = server.log.count('a connection cannot be polled: ')
+    assert said == 1 if every == 1 else 1 <= said <= 20, server.log
+
+
+@pytest.mark.skipif(not IS_PLAIN, reason='a sanitizer wants to be loaded first')
 @pytest.mark.parametrize('call, number', [('write', errno.EPIPE), ('write', errno.ECONNRESET), ('read', errno.ECONNRESET),
                                           ('read', errno.ETIMEDOUT)])  # fmt: skip
 def test_what_is_final_ends_that_connection_alone(start, call, number):
@@ -103,7 +121,7 @@ def test_five_thousand_connect_and_reset(demo):
             time.sleep(0.02)
         return descriptors(demo)
 
-    batch(1)  # libuv opens one for itself with the first connection
+    batch(1)  # what is opened with the first connection stays
     before = descriptors(demo)
     batch(499)
     assert settle(before) <= before

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -55,6 +56,12 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *size, int flags)
 {
     DECLARE_REAL(accept4);
     return fails("accept4", fd) ? -1 : real(fd, address, size, flags);
+}
+
+int epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
+{
+    DECLARE_REAL(epoll_ctl);
+    return fails("epoll_ctl", fd) ? -1 : real(epoll, what, fd, event);
 }
 
 ssize_t read(int fd, void *buf, size_t size)

@@ -151,7 +151,7 @@ static int test_the_owner_has_room(void)
 /* Sends of many sizes to a peer that does not read: queued, in order, said once when they have gone. */
 static void queue_much(bool is_tcp, bool in_the_end)
 {
-    enum { SIZE = 8 * 1024 * 1024 };
+    enum { SIZE = 32 * 1024 * 1024 }; /* more than the kernel takes, several times */
     static const size_t sizes[] = { 1, 100, 5000, 16 * 1024, 100 * 1024, 16 * 1024 + 1, 3, 500 * 1024 };
     char *data = malloc(SIZE);
     probe_pattern(data, SIZE);
@@ -861,9 +861,10 @@ static int test_memory_runs_out(void)
     int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     WEFT_CHECK(bind(listening, (struct sockaddr *)&address, sizeof address) == 0 && listen(listening, 100) == 0);
     weft_test_report report = { .struck = true };
+    bool goes_on = getenv("WEFT_POLLER"); /* poll(2) needs memory to poll, and tries until there is some */
     for (uint64_t n = 1; report.struck && n < 200; n++) {
         int rc = weft_test_run(converse, &listening, &report, .fail_at = n, .real_time = true);
-        WEFT_CHECK(rc == (report.struck ? -ENOMEM : 0));
+        WEFT_CHECK(rc == (report.struck ? -ENOMEM : 0) || (rc == 0 && goes_on));
     }
     WEFT_CHECK(!report.struck);
     close(listening);
