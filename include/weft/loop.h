@@ -4,6 +4,8 @@
  * The loop: one thread, its tasks, timers and input and output. There is no state per process: any number of loops run in as
  * many threads, and know nothing of each other. A loop lives from the start to the end of weft_run (or of an app's worker).
  *
+ * It waits by epoll(7), or by poll(2) where there is none (or with WEFT_POLLER=poll in the environment).
+ *
  * Nothing of a loop may be touched from another thread, except by weft_loop_post.
  */
 #ifndef WEFT_LOOP_H
