@@ -100,10 +100,12 @@ void weft_connection_linger(weft_connection *c)
 void weft_connection_part(weft_connection *c)
 {
     if (!weft_tls_is(&c->transport)) {
+        c->transport.is_last = true;
         weft_output_flush(c->server);
         if (c->state == WEFT_CONNECTION_CLOSING)
             return;
         if (c->transport.took_all && c->input.size == 0 && c->transport.queued == 0) {
+            weft_transport_shutdown(&c->transport); /* or else what has come since would take the reply with it */
             weft_connection_close(c, false);
             return;
         }

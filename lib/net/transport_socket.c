@@ -7,7 +7,8 @@
  * of them is filled up before a new one is taken, and a batch of them goes out by one call. So a slow peer costs one block and
  * not one for each small send. Bytes that are lent go as they lie, before the blocks that are queued meanwhile.
  *
- * Our direction is ended by shutdown(2), as soon as all has been sent.
+ * Our direction is ended by shutdown(2), as soon as all has been sent; what is the last waits for that in the kernel
+ * (MSG_MORE), so that the end goes with it: a segment less each way, which is a sixth of a connection for one request.
  */
 #include "lib/net/transport.h"
 
@@ -27,6 +28,10 @@
 #include "lib/net/address.h"
 #include "lib/net/net.h"
 #include "lib/task/poll.h"
+
+#ifndef MSG_MORE
+#define MSG_MORE 0
+#endif
 
 enum {
     READS_AT_ONCE = 32, /* of 64 KiB, before others have their turn */
@@ -202,13 +207,13 @@ static int end_output(const weft_transport *t)
 /* What the kernel takes now; -EAGAIN for nothing, or another -errno. */
 static ssize_t send_now(const weft_transport *t, const struct iovec *parts, int count)
 {
-    enum { FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL };
+    const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (t->is_last ? MSG_MORE : 0);
     const struct msghdr message = { .msg_iov = (struct iovec *)(uintptr_t)parts, .msg_iovlen = (size_t)count };
     ssize_t sent;
     do
         sent = !t->is_socket ? writev(fd_of(t), parts, count)
-               : count == 1  ? send(fd_of(t), parts->iov_base, parts->iov_len, FLAGS)
-                             : sendmsg(fd_of(t), &message, FLAGS);
+               : count == 1  ? send(fd_of(t), parts->iov_base, parts->iov_len, flags)
+                             : sendmsg(fd_of(t), &message, flags);
     while (sent < 0 && errno == EINTR);
     if (sent >= 0)
         return sent;
@@ -492,7 +497,7 @@ static int init(weft_transport *t, weft_loop *loop, int fd, bool is_tcp, const w
     t->error = 0;
     t->is_open = true;
     t->is_tcp = t->is_socket = is_tcp;
-    t->is_reading = t->took_all = t->has_ended = t->is_shut = t->is_connecting = false;
+    t->is_reading = t->took_all = t->has_ended = t->is_shut = t->is_last = t->is_connecting = false;
     return 0;
 }
 

@@ -147,6 +147,7 @@ int weft_tls_filter_shutdown(weft_transport *t)
     if (t->error)
         return -ENOTCONN;
     t->is_shut = true;
+    f->inner.is_last = true;
     if (f->state == WEFT_TLS_OPEN)
         weft_on_loop_stack(weft_tls_filter_announce_end, f);
     t->queued = f->inner.queued;

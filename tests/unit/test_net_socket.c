@@ -15,6 +15,12 @@
 
 #include "lib/net/listener.h"
 
+#ifdef MSG_MORE
+enum { MSG_MORE_WAITS = true };
+#else
+enum { MSG_MORE_WAITS = false };
+#endif
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { PATIENCE = 5 }; /* seconds until a test gives up */
@@ -340,6 +346,41 @@ static int reset_is_heard_by_a_write(void *arg)
 static int test_reset_is_heard_by_a_write(void)
 {
     return in_real_time(reset_is_heard_by_a_write);
+}
+
+/* What is sent as the last comes with the end, and comes although there is input that nobody has read. */
+static int the_last(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 4; i++) {
+        bool is_tcp = i & 1, has_unread = i & 2;
+        probe a, b;
+        char buf[16];
+        int fds[2] = { -1, -1 };
+        memset(&a, 0, sizeof a);
+        memset(&b, 0, sizeof b);
+        connect_sockets(fds, is_tcp);
+        WEFT_CHECK(weft_transport_open_fd(&a.t, weft_loop_here(), fds[0], is_tcp, &probe_events) == 0);
+        if (has_unread)
+            WEFT_CHECK(send(fds[1], "unread", 6, 0) == 6);
+        a.t.is_last = true;
+        WEFT_CHECK(probe_send(&a, "bye", 3) == 0);
+        if (is_tcp && MSG_MORE_WAITS)
+            WEFT_CHECK(recv(fds[1], buf, sizeof buf, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+        WEFT_CHECK(probe_shutdown(&a) == 0);
+        probe_close(&a, false);
+        WEFT_CHECK(recv(fds[1], buf, sizeof buf, 0) == 3 && memcmp(buf, "bye", 3) == 0);
+        ssize_t end = recv(fds[1], buf, sizeof buf, 0);
+        WEFT_CHECK(end == 0 || (has_unread && end == -1 && errno == ECONNRESET));
+        close(fds[1]);
+        WAIT_UNTIL(a.closes == 1);
+    }
+    return 0;
+}
+
+static int test_the_last(void)
+{
+    return in_real_time(the_last);
 }
 
 /* Closed with output queued, in an input event, and at once: the closed event comes once, and nothing after it. */
@@ -879,6 +920,7 @@ static const weft_test tests[] = {
     { .name = "sends while others are on their way", .plain = test_send_while_draining },
     { .name = "transports echo from input events", .plain = test_echo },
     { .name = "resets are told from ends", .plain = test_resets },
+    { .name = "the last and the end", .plain = test_the_last },
     { .name = "closing in every state", .plain = test_closes },
     { .name = "closed for good", .plain = test_closed_for_good },
     { .name = "opening takes over or leaves alone", .plain = test_opens },
