@@ -46,7 +46,7 @@ GIB = 1 << 30
 
 NGINX_CONFIG = """
 daemon off; master_process off; worker_processes 1; pid {dir}/nginx.pid; error_log stderr crit;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}
 http {{
     access_log off; default_type text/plain; keepalive_requests 1000000000; keepalive_timeout 600s;
     client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;

@@ -82,7 +82,7 @@ static int stream(weft_request *req)
 /* So many bytes, of declared length, in flat memory. */
 static int download(weft_request *req)
 {
-    static const char block[32 * 1024];
+    static const char block[64 * 1024];
     int64_t size;
     WEFT_TRY(parse_number(weft_param(req, "size"), (int64_t)1 << 40, &size));
     WEFT_TRY(weft_reply_stream(req, 200, "application/octet-stream", size));
