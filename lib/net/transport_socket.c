@@ -110,11 +110,11 @@ static ssize_t receive(const weft_transport *t, const struct iovec *place)
 /* Was there anything? */
 static bool read_ready(weft_transport *t)
 {
-    bool is_more = true;
-    ssize_t size = -EAGAIN;
+    bool any = false, is_more = true;
     for (int calls = 0; is_more && calls < READS_AT_ONCE && t->is_open && t->is_reading; calls++) {
         struct iovec place = weft_transport_input_place(t);
-        size = receive(t, &place);
+        ssize_t size = receive(t, &place);
+        any = any || size != -EAGAIN;
         is_more = size == (ssize_t)place.iov_len;
         if (size > 0) {
             t->took_all = !is_more;
@@ -125,7 +125,7 @@ static bool read_ready(weft_transport *t)
         }
         weft_net_return_input(t->loop->net);
     }
-    return size != -EAGAIN;
+    return any;
 }
 
 static int read_start(weft_transport *t)
@@ -313,21 +313,20 @@ static void finish_connecting(weft_transport *t)
 static bool on_ready(weft_polled *polled, int events)
 {
     weft_transport *t = transport_of(polled);
-    bool any = false;
     if (t->is_connecting) {
         finish_connecting(t);
         return true;
     }
-    if (events & WEFT_FD_READ)
-        any = read_ready(t);
-    if ((events & WEFT_FD_WRITE) && t->is_open && t->queued > 0)
-        write_ready(t);
-    return any;
+    bool any = (events & WEFT_FD_READ) && read_ready(t);
+    if (!(events & WEFT_FD_WRITE) || !t->is_open || t->queued == 0)
+        return any;
+    write_ready(t);
+    return true;
 }
 
 static int cannot_send(const weft_transport *t)
 {
-    return t->error ? t->error : t->is_shut ? -EPIPE : 0;
+    return t->error ? t->error : t->is_shut ? -EPIPE : t->is_open ? 0 : -EBADF;
 }
 
 static int64_t try_send(weft_transport *t, const struct iovec *parts, int count)

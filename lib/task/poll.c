@@ -28,6 +28,8 @@ struct weft_poll {
     weft_loop *loop;
 };
 
+_Static_assert(offsetof(struct weft_poll, poller) == 0, "as weft_poll_poller has it");
+
 static void on_inbox(uv_async_t *inbox)
 {
     weft_loop *loop = ((struct weft_poll *)inbox->data)->loop;

@@ -26,7 +26,7 @@ struct weft_polled;
 
 /* What its owner is told, on the loop's stack, with no task running, and never from inside a call on it. */
 typedef struct weft_polled_events {
-    /* It is, or may be, ready for these WEFT_FD_ that are wanted; all of them if it is broken. Was there anything to read? */
+    /* It is, or may be, ready for these WEFT_FD_ that are wanted; all of them if it is broken. Was there anything to do? */
     bool (*ready)(struct weft_polled *p, int events);
     /* It was closed, and is not in use any more. */
     void (*closed)(struct weft_polled *p);
@@ -98,7 +98,8 @@ static inline void weft_polled_want(weft_poller *poller, weft_polled *p, int eve
         weft_list_append(&poller->unsettled, &p->link);
 }
 
-/* Says who is closed, and tells the kernel what is wanted. True if anything was read, or may be ready. */
+/* Says who is closed, reads what is new, and tells the kernel what is wanted. Was there anything to do, but to say who is
+ * closed? Then there may be more that is to be done before a wait. */
 bool weft_poller_settle(weft_poller *poller);
 
 /* Is there nothing to settle? Else, after settling: what the kernel has refused, to be tried again soon. */

@@ -6,6 +6,7 @@
 #include "harness.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <unistd.h>
 
 enum { CLIENTS = 3 * WEFT_OUTPUT_PIECES + 5, GOT_MAX = 128 * 1024, ASKS_MAX = 1000 };
@@ -284,6 +285,54 @@ static int a_reply_waits_for_one_that_holds_the_loop_at_most(void *arg)
     return 0;
 }
 
+/* ---- before the loop waits ---- */
+
+/* How long until there is something to read. */
+static void *time_reply(void *arg)
+{
+    struct pollfd p = { .fd = *(int *)arg, .events = POLLIN };
+    weft_duration start = weft_now();
+    WEFT_CHECK(poll(&p, 1, 10000) == 1);
+    static weft_duration took;
+    took = weft_now() - start;
+    return &took;
+}
+
+/* What a new connection is read at once fills the loop's buffer, and there is no more: its replies leave before the loop waits.
+ */
+static int replies_to_what_fills_the_buffer_leave(void *arg)
+{
+    enum { EACH = 8192, COUNT_OF_ALL = 8 };
+    static const char begin_of_each[] = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
+    static char asks[EACH * COUNT_OF_ALL];
+    (void)arg;
+    weft_app *app = harness_app();
+    weft_server *server = harness_open(app);
+    for (size_t at = 0; at < sizeof asks; at += EACH) {
+        memset(asks + at, 'x', EACH);
+        memcpy(asks + at, begin_of_each, sizeof begin_of_each - 1);
+        memcpy(asks + at + EACH - 4, "\r\n\r\n", 4);
+    }
+    _Static_assert(sizeof asks == 64 * 1024, "the loop's buffer");
+    for (int round = 0; round < 3; round++) { /* the first is slow, and has its replies leave for that */
+        int fd = harness_connect(server, 0);
+        WEFT_CHECK(write(fd, asks, sizeof asks) == (ssize_t)sizeof asks);
+        pthread_t thread;
+        WEFT_CHECK(pthread_create(&thread, NULL, time_reply, &fd) == 0);
+        WEFT_CHECK(weft_sleep(700 * MS) == 0);
+        void *took;
+        pthread_join(thread, &took);
+        WEFT_CHECK(*(weft_duration *)took < 400 * MS);
+        char got[(sizeof FRONT - 1) * COUNT_OF_ALL + 1];
+        WEFT_CHECK(read(fd, got, sizeof got) == sizeof got - 1);
+        close(fd);
+        WEFT_CHECK(weft_sleep(20 * MS) == 0);
+    }
+    harness_close(server);
+    weft_app_free(app);
+    return 0;
+}
+
 /* ---- all of it ---- */
 
 static int small_buffers = 4096;
@@ -293,6 +342,7 @@ REAL(more_than_the_buffer)
 REAL(who_has_gone_takes_nobody_along)
 REAL(a_reply_leaves_before_its_connection_is_closed)
 REAL(a_reply_waits_for_one_that_holds_the_loop_at_most)
+REAL(replies_to_what_fills_the_buffer_leave)
 
 /* What the kernel does not take is queued, and leaves later. */
 static int run_everybody_gets_their_own_slowly(void)
@@ -307,6 +357,7 @@ static const weft_test tests[] = {
     PLAIN(run_who_has_gone_takes_nobody_along),
     PLAIN(run_a_reply_leaves_before_its_connection_is_closed),
     PLAIN(run_a_reply_waits_for_one_that_holds_the_loop_at_most),
+    PLAIN(run_replies_to_what_fills_the_buffer_leave),
 };
 
 int main(int argc, char **argv)

@@ -430,6 +430,7 @@ static int closed_for_good(void *arg)
         char text[] = "stray";
         const struct iovec stray = { text, 5 };
         WEFT_CHECK(weft_transport_try_send(&a.t, &stray, 1) == -EBADF && weft_transport_try_send(&b.t, &stray, 1) == -EBADF);
+        WEFT_CHECK(weft_transport_queue(&a.t, &stray, 1, 0) == -EBADF && a.t.queued == 0);
         WEFT_CHECK(weft_sleep(5 * WEFT_MILLISECOND) == 0 && next[0].inputs + next[1].inputs == 0);
         close_pair(&next[0], &next[1]);
         close_pair(&a, &b);
