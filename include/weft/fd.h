@@ -25,7 +25,7 @@ enum { WEFT_FD_READ = 1, WEFT_FD_WRITE = 2 };
 /* May wait. Waits until fd can be read, or written, or either (`events` is the sum of the above). The end of the input, a
  * hang-up and an error count as ready: the read or write that follows tells. Returns the events that are ready, > 0; the
  * reason that cut it short; -EINVAL for no or unknown events; -EBADF; -EPERM for what cannot be waited for; -EEXIST for a
- * descriptor that a stream of Weft, or libuv, watches already; -ENOMEM. */
+ * descriptor that libuv watches already; -ENOMEM. */
 WEFT_API WEFT_WAITS int weft_fd_wait(int fd, int events);
 
 #ifdef __cplusplus

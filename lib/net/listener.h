@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /*
- * Listening sockets: our own, with a poll handle and accept4, not libuv's (which spins when descriptors run out).
+ * Listening sockets: polled as connections are, with accept4; not libuv's, which spin when descriptors run out.
  *
  * Each readiness accepts until EAGAIN, at most 64 a turn; when descriptors or memory run out it pauses for 100 ms and says so
  * once. The socket has SO_REUSEADDR and not SO_REUSEPORT, which would hide that the address is in use (two servers would share

@@ -37,12 +37,20 @@ static void on_inbox(uv_async_t *inbox)
         weft_loop_wake(loop);
 }
 
+enum { TURNS_MOST = 1000 }; /* until all that is closing is closed */
+
+static void close_poller(weft_poller *poller)
+{
+    for (int turns = 0; turns < TURNS_MOST && !weft_poller_is_settled(poller); turns++)
+        weft_poller_settle(poller);
+    weft_poller_close(poller);
+}
+
 static void close_uv(struct weft_poll *poll)
 {
-    enum { TURNS = 1000 };
     int turns = 0;
     while (uv_loop_close(&poll->uv) == UV_EBUSY) {
-        if (++turns > TURNS)
+        if (++turns > TURNS_MOST)
             weft_die("a loop ends while a handle on it is open");
         uv_run(&poll->uv, UV_RUN_NOWAIT);
     }
@@ -86,9 +94,7 @@ free_poll:
 void weft_poll_close(weft_loop *loop)
 {
     struct weft_poll *poll = loop->poll;
-    while (!weft_poller_is_settled(&poll->poller))
-        weft_poller_settle(&poll->poller);
-    weft_poller_close(&poll->poller);
+    close_poller(&poll->poller);
     uv_close((uv_handle_t *)&poll->inbox, NULL);
     close_uv(poll);
     weft_mem_free(poll);

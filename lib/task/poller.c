@@ -33,6 +33,9 @@ int weft_poller_open(weft_poller *poller, const weft_poller_kind *kind, int uv)
 void weft_poller_close(weft_poller *poller)
 {
     CHECK(weft_poller_is_settled(poller));
+    for (size_t fd = 0; fd < poller->table_size; fd++)
+        if (poller->table[fd])
+            weft_die("a loop ends while a socket on it is open");
     poller->kind->close(poller);
     weft_mem_free(poller->table);
 }

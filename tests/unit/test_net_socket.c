@@ -206,7 +206,7 @@ static int test_queue(void)
     return in_real_time(queue_much_both);
 }
 
-/* Small sends while others are on their way: blocks that are with libuv must not be filled up, and nothing may overtake. */
+/* Small sends while others are on their way: they fill up the last block, part of which may have gone, and overtake nothing. */
 static void send_while_draining(bool is_tcp)
 {
     enum { SIZE = 6 * 1024 * 1024, PIECE = 700 };

@@ -209,7 +209,7 @@ static int test_a_peer_that_never_reads(void)
         sent++;
         WEFT_CHECK(quick.peer.got_size == (size_t)sent * buf->size && sent <= 100);
     }
-    WEFT_CHECK(sent == (int)rules.count_most + 1); /* one is with the transport: a copy in memory, on loan with libuv */
+    WEFT_CHECK(sent == (int)rules.count_most + 1); /* one is with the transport: a copy in memory, on loan with a socket */
     WEFT_CHECK(weft_outbox_append(&slow.outbox, buf) == -ENOBUFS && slow.outbox.count == rules.count_most);
     WEFT_CHECK(buf->refs == 1 + rules.count_most && weft_outbox_is_high(&slow.outbox) && slow.lows == 0);
     probe_read(&slow.peer);
