@@ -24,7 +24,7 @@ struct weft_poll {
     weft_poller poller; /* first: weft_poll_poller */
     uv_loop_t uv;
     uv_async_t inbox;
-    bool is_uv_due; /* it has to be told of a change */
+    bool is_uv_due; /* to be run before the next wait: it tells the kernel of changes then */
     weft_loop *loop;
 };
 
@@ -79,6 +79,7 @@ int weft_poll_open(weft_loop *loop)
     if (rc < 0)
         goto close_poller;
     poll->inbox.data = poll;
+    poll->is_uv_due = true;
     loop->poll = poll;
     return 0;
 
@@ -309,6 +310,7 @@ int weft_poll_signal_open(weft_loop *loop, int signal, weft_poll_signal calls, w
         return rc;
     }
     watched->base = calls;
+    loop->poll->is_uv_due = true;
     move_handler(signal);
     *ret_watched = &watched->base;
     return 0;
