@@ -71,12 +71,12 @@ struct weft_transport {
     bool is_open;  /* until close */
     bool is_reading;
     bool is_tcp;
-    bool took_all;  /* the last read left nothing behind it (not set by TLS) */
-    bool has_ended; /* the end of input, or an error, has been said */
-    bool is_shut;   /* our direction has been ended */
-    bool is_last;   /* set by the owner: it shuts down at once behind what it sends next, which may wait for that */
-    bool is_connecting;
-    bool is_socket;              /* else a pipe, or no descriptor at all */
+    bool took_all;      /* the last read left nothing behind it (not set by TLS) */
+    bool has_ended;     /* the end of input, or an error, has been said */
+    bool is_shut;       /* our direction has been ended */
+    bool is_last;       /* set by the owner: it shuts down at once behind what it sends next, which may wait for that */
+    bool is_connecting; /* of a socket's own: not open yet */
+    bool is_socket;     /* of its own too: else it is a pipe */
     _Alignas(8) char handle[56]; /* its kind's own */
 };
 

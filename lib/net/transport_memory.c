@@ -404,7 +404,7 @@ static void init(weft_transport *t, struct end *e, struct pair *pair, weft_loop 
     t->queued = 0;
     t->error = 0;
     t->is_open = true;
-    t->is_reading = t->took_all = t->is_tcp = t->is_socket = t->has_ended = t->is_shut = false;
+    t->is_reading = t->took_all = t->is_tcp = t->has_ended = t->is_shut = false;
     *(struct end **)(void *)t->handle = e;
     e->magic = END_MAGIC;
     e->t = t;

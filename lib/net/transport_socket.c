@@ -299,24 +299,27 @@ static void write_ready(weft_transport *t)
     t->events->drained(t, rc);
 }
 
-static void finish_connecting(weft_transport *t)
+/* False if it is too soon to tell, as it can be where the poller only tries. */
+static bool finish_connecting(weft_transport *t)
 {
+    weft_address address = { .size = sizeof address.sa };
     int error = 0;
     socklen_t size = sizeof error;
     if (getsockopt(fd_of(t), SOL_SOCKET, SO_ERROR, &error, &size) < 0)
         error = errno;
+    if (error == 0 && getpeername(fd_of(t), &address.sa.any, &address.size) < 0 && errno == ENOTCONN)
+        return false;
     t->is_connecting = false;
     want(t);
     t->events->connected(t, -error);
+    return true;
 }
 
 static bool on_ready(weft_polled *polled, int events)
 {
     weft_transport *t = transport_of(polled);
-    if (t->is_connecting) {
-        finish_connecting(t);
-        return true;
-    }
+    if (t->is_connecting)
+        return finish_connecting(t);
     bool any = (events & WEFT_FD_READ) && read_ready(t);
     if (!(events & WEFT_FD_WRITE) || !t->is_open || t->queued == 0)
         return any;

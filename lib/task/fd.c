@@ -8,14 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 
-#include "lib/base/memory.h"
 #include "lib/task/poll.h"
 #include "lib/task/threads.h"
 #include "lib/task/task.h"
-
-enum { TABLE_MIN = 64 };
 
 struct waiter {
     weft_wait wait;
@@ -42,7 +38,7 @@ static void withdraw(weft_wait *wait)
     loop->outside--;
     int left = union_of(watched);
     if (left == 0) {
-        loop->fds[watched->fd] = NULL;
+        loop->fds.slots[watched->fd] = NULL;
         weft_poll_fd_close(watched);
     } else if (left != before) {
         weft_poll_fd_set(watched, left); /* watching less cannot fail */
@@ -61,35 +57,19 @@ static void be_ready(weft_poll_fd *watched, int events)
     }
 }
 
-static int make_room(weft_loop *loop, int fd)
-{
-    size_t count = loop->fd_count > 0 ? loop->fd_count : TABLE_MIN;
-    while (count <= (size_t)fd)
-        count *= 2;
-    if (count == loop->fd_count)
-        return 0;
-    weft_poll_fd **fds = weft_mem_realloc(loop->fds, count * sizeof(weft_poll_fd *));
-    if (!fds)
-        return -ENOMEM;
-    memset(fds + loop->fd_count, 0, (count - loop->fd_count) * sizeof(weft_poll_fd *));
-    loop->fds = fds;
-    loop->fd_count = count;
-    return 0;
-}
-
 /* The watch of fd, made if there is none. */
 static int find_watch(weft_loop *loop, int fd, weft_poll_fd **ret_watched)
 {
-    int rc = make_room(loop, fd);
+    int rc = weft_fd_table_reserve(&loop->fds, fd);
     if (rc < 0)
         return rc;
-    if (!loop->fds[fd]) {
-        rc = weft_poll_fd_open(loop, fd, be_ready, &loop->fds[fd]);
-        if (rc < 0)
-            return rc;
-    }
-    *ret_watched = loop->fds[fd];
-    return 0;
+    *ret_watched = loop->fds.slots[fd];
+    if (*ret_watched)
+        return 0;
+    rc = weft_poll_fd_open(loop, fd, be_ready, ret_watched);
+    if (rc == 0)
+        loop->fds.slots[fd] = *ret_watched;
+    return rc;
 }
 
 static int add_waiter(weft_loop *loop, int fd, struct waiter *waiter)
@@ -101,7 +81,7 @@ static int add_waiter(weft_loop *loop, int fd, struct waiter *waiter)
     int before = union_of(watched), all = before | waiter->events;
     rc = all != before ? weft_poll_fd_set(watched, all) : 0;
     if (rc < 0 && before == 0) {
-        loop->fds[fd] = NULL;
+        loop->fds.slots[fd] = NULL;
         weft_poll_fd_close(watched);
     }
     if (rc < 0)
@@ -136,7 +116,5 @@ int weft_fd_wait(int fd, int events)
 
 void weft_fds_close(weft_loop *loop)
 {
-    weft_mem_free(loop->fds);
-    loop->fds = NULL;
-    loop->fd_count = 0;
+    weft_fd_table_free(&loop->fds);
 }

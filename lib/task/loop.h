@@ -19,6 +19,7 @@
 
 #include "lib/base/arena.h"
 #include "lib/base/clock.h"
+#include "lib/base/fd_table.h"
 #include "lib/base/list.h"
 #include "lib/base/slab.h"
 #include "lib/base/spin.h"
@@ -88,8 +89,7 @@ struct weft_loop {
     int unpolled;          /* jobs in a row that came before a poll */
     struct weft_poll *poll;
     struct weft_threads *threads; /* its pools of them; made when first needed */
-    struct weft_poll_fd **fds;    /* that tasks wait for (fd.c), by number; made when first needed */
-    size_t fd_count;              /* of that table */
+    weft_fd_table fds;            /* weft_poll_fd that tasks wait for (fd.c) */
 
     pthread_mutex_t inbox_lock;
     weft_list inbox;      /* posts; under the lock */

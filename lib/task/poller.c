@@ -8,17 +8,15 @@
 #include "lib/task/poller.h"
 
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
-#include <weft/fd.h>
 #include <weft/error.h>
+#include <weft/fd.h>
 #include <weft/log.h>
 
 #include "lib/base/check.h"
-#include "lib/base/memory.h"
+#include "lib/base/clock.h"
 
 enum {
-    TABLE_MIN = 64,
     LUCK_MOST = 16,
     TRY_EVERY = 16, /* while it mostly fails */
 };
@@ -33,27 +31,16 @@ int weft_poller_open(weft_poller *poller, const weft_poller_kind *kind, int uv)
 void weft_poller_close(weft_poller *poller)
 {
     CHECK(weft_poller_is_settled(poller));
-    for (size_t fd = 0; fd < poller->table_size; fd++)
-        if (poller->table[fd])
+    for (size_t fd = 0; fd < poller->table.count; fd++)
+        if (poller->table.slots[fd])
             weft_die("a loop ends while a socket on it is open");
     poller->kind->close(poller);
-    weft_mem_free(poller->table);
+    weft_fd_table_free(&poller->table);
 }
 
 int weft_poller_make_room(weft_poller *poller, int fd)
 {
-    size_t size = poller->table_size > 0 ? poller->table_size : TABLE_MIN;
-    while (size <= (size_t)fd)
-        size *= 2;
-    if (size == poller->table_size)
-        return 0;
-    weft_polled **table = weft_mem_realloc(poller->table, size * sizeof(weft_polled *));
-    if (!table)
-        return -ENOMEM;
-    memset(table + poller->table_size, 0, (size - poller->table_size) * sizeof(weft_polled *));
-    poller->table = table;
-    poller->table_size = size;
-    return 0;
+    return weft_fd_table_reserve(&poller->table, fd);
 }
 
 int weft_polled_open(weft_poller *poller, weft_polled *p, int fd, const weft_polled_events *events)
@@ -61,10 +48,10 @@ int weft_polled_open(weft_poller *poller, weft_polled *p, int fd, const weft_pol
     int rc = weft_poller_make_room(poller, fd);
     if (rc < 0)
         return rc;
-    CHECK(!poller->table[fd]); /* somebody else has closed a descriptor of ours */
+    CHECK(!poller->table.slots[fd]); /* somebody else has closed a descriptor of ours */
     *p = (weft_polled){ .events = events, .fd = fd, .number = ++poller->last_number };
     weft_list_init(&p->link);
-    poller->table[fd] = p;
+    poller->table.slots[fd] = p;
     return 0;
 }
 
@@ -78,7 +65,7 @@ void weft_polled_forget(weft_poller *poller, weft_polled *p)
 
 void weft_polled_close(weft_poller *poller, weft_polled *p)
 {
-    poller->table[p->fd] = NULL;
+    poller->table.slots[p->fd] = NULL;
     close(p->fd); /* so the kernel forgets what was asked of it */
     p->fd = -1;
     p->wanted = p->asked = 0;
@@ -104,25 +91,27 @@ static bool try_to_read(weft_poller *poller, weft_polled *p)
 }
 
 /* The kernel has no memory for it, or more are polled than it allows (epoll's max_user_watches): what is refused is tried, and
- * asked for again, until it is. */
+ * asked for again, until it is not. It is said once for as long as there is such a one, and once a second at most. */
 static void say_refused(weft_poller *poller, int error)
 {
-    if (!poller->has_refused)
-        weft_log(WEFT_LOG_WARNING, "a connection cannot be polled: %s; it is tried every %d ms", weft_strerror(error),
-                 WEFT_POLLER_RETRY);
-    poller->has_refused = true;
+    weft_duration now = weft_clock_monotonic();
+    if (poller->has_refused || (poller->said && now - poller->said < WEFT_SECOND))
+        return;
+    poller->said = now;
+    weft_log(WEFT_LOG_WARNING, "a connection cannot be polled: %s; it is tried every %d ms", weft_strerror(error),
+             WEFT_POLLER_RETRY);
 }
 
-static int ask(weft_poller *poller, weft_polled *p)
+static bool ask(weft_poller *poller, weft_polled *p)
 {
     int rc = poller->kind->ask(poller, p);
     if (rc < 0) {
         say_refused(poller, rc);
-        return rc;
+        poller->has_refused = true;
+        return false;
     }
     p->asked = p->wanted;
-    poller->has_refused = false;
-    return 0;
+    return true;
 }
 
 bool weft_poller_settle(weft_poller *poller)
@@ -142,11 +131,12 @@ bool weft_poller_settle(weft_poller *poller)
             if (!weft_list_is_empty(&p->link))
                 continue; /* it was closed, or wants something else now */
         }
-        if (p->wanted == p->asked || ask(poller, p) == 0)
+        if (p->wanted == p->asked || ask(poller, p))
             continue;
         weft_list_append(&refused, &p->link);
         any = p->events->ready(p, p->wanted) || any;
     }
+    poller->has_refused = !weft_list_is_empty(&refused);
     weft_list_append_all(&poller->unsettled, &refused);
     return any;
 }

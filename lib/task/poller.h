@@ -18,6 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <weft/time.h>
+
+#include "lib/base/fd_table.h"
 #include "lib/base/list.h"
 
 enum { WEFT_POLLER_RETRY = 100 /* milliseconds, until what the kernel has refused is tried again */ };
@@ -45,12 +48,12 @@ typedef struct weft_polled {
 
 typedef struct weft_poller {
     const struct weft_poller_kind *kind;
-    weft_polled **table; /* by descriptor */
-    size_t table_size;
+    weft_fd_table table; /* of weft_polled */
     weft_list unsettled; /* where wanted is not what was asked, or that are closed */
     uint32_t last_number;
     uint8_t luck, untried; /* of reading what is new (poller.c) */
-    bool has_refused;      /* the kernel: it was said, and has not been told of one since */
+    bool has_refused;      /* the kernel, and it still does */
+    weft_duration said;    /* when that was said for the last time */
     int uv;                /* libuv's, polled for reading */
     int epoll;             /* of epoll(7) */
     struct pollfd *list;   /* of poll(2) */
@@ -111,7 +114,7 @@ static inline bool weft_poller_is_settled(const weft_poller *poller)
 /* For the kinds: an event; `is_broken`: an error of it, or its other end has gone. */
 static inline void weft_poller_tell(const weft_poller *poller, unsigned fd, uint32_t number, int events, bool is_broken)
 {
-    weft_polled *p = fd < poller->table_size ? poller->table[fd] : NULL;
+    weft_polled *p = weft_fd_table_get(&poller->table, fd);
     if (!p || p->number != number)
         return;
     events = is_broken ? p->wanted : events & p->wanted;

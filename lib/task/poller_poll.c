@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Copyright (c) the Weft authors */
 /* By poll(2), where the kernel has no epoll: each wait looks at all that are polled, so it is not for many. */
+#include "lib/task/poller.h"
+
 #include <errno.h>
 #include <poll.h>
+#include <weft/fd.h>
 
 #include "lib/base/memory.h"
-#include "lib/task/poller.h"
-#include <weft/fd.h>
 
 static int open_poll(weft_poller *poller)
 {
@@ -24,13 +25,13 @@ static void close_poll(weft_poller *poller)
 static int ask(weft_poller *poller, const weft_polled *p)
 {
     (void)p;
-    if (poller->list_room > poller->table_size)
+    if (poller->list_room > poller->table.count)
         return 0;
-    struct pollfd *list = weft_mem_realloc(poller->list, (poller->table_size + 1) * sizeof *list);
+    struct pollfd *list = weft_mem_realloc(poller->list, (poller->table.count + 1) * sizeof *list);
     if (!list)
         return -ENOMEM;
     poller->list = list;
-    poller->list_room = poller->table_size + 1;
+    poller->list_room = poller->table.count + 1;
     return 0;
 }
 
@@ -38,8 +39,8 @@ static size_t make_list(weft_poller *poller)
 {
     size_t count = 0;
     poller->list[count++] = (struct pollfd){ .fd = poller->uv, .events = POLLIN };
-    for (size_t fd = 0; fd < poller->table_size; fd++) {
-        const weft_polled *p = poller->table[fd];
+    for (size_t fd = 0; fd < poller->table.count; fd++) {
+        const weft_polled *p = poller->table.slots[fd];
         if (p && p->asked)
             poller->list[count++] = (struct pollfd){
                 .fd = (int)fd,
@@ -57,7 +58,7 @@ static bool wait_poll(weft_poller *poller, int timeout)
         return false; /* a signal came, or nothing */
     for (size_t i = 1; i < count; i++) {
         const struct pollfd *of = &poller->list[i];
-        const weft_polled *p = of->revents ? poller->table[of->fd] : NULL;
+        const weft_polled *p = of->revents ? poller->table.slots[of->fd] : NULL;
         int events = (of->revents & POLLIN ? WEFT_FD_READ : 0) | (of->revents & POLLOUT ? WEFT_FD_WRITE : 0);
         if (p && p->asked)
             weft_poller_tell(poller, (unsigned)of->fd, p->number, events, of->revents & (POLLERR | POLLHUP | POLLNVAL));

@@ -54,8 +54,7 @@ static void drain(int fd)
 
 static bool has_watch(int fd)
 {
-    weft_loop *loop = weft_loop_here();
-    return (size_t)fd < loop->fd_count && loop->fds[fd];
+    return weft_fd_table_get(&weft_loop_here()->fds, (size_t)fd);
 }
 
 static int ready_at_once(void)
@@ -187,7 +186,7 @@ static int errors(void)
     WEFT_CHECK(weft_fd_wait(0, 4) == -EINVAL);
     WEFT_CHECK(weft_fd_wait(-1, WEFT_FD_READ) == -EBADF);
     WEFT_CHECK(weft_fd_wait(999, WEFT_FD_READ) == -EBADF);
-    WEFT_CHECK(weft_fd_wait(INT_MAX, WEFT_FD_READ) == -EBADF && weft_loop_here()->fd_count < 100000); /* 16 GiB of a table */
+    WEFT_CHECK(weft_fd_wait(INT_MAX, WEFT_FD_READ) == -EBADF && weft_loop_here()->fds.count < 100000); /* 16 GiB of a table */
     WEFT_CHECK(weft_fd_wait(file, WEFT_FD_READ) == -EPERM);
     WEFT_CHECK(weft_loop_here()->outside == 0 && !has_watch(file));
     close(file);

@@ -372,7 +372,8 @@ static int what_is_refused_is_tried(void)
     weft_polled_want(&poller, &e.polled, WEFT_FD_WRITE);
     e.closes = &e; /* in the try */
     WEFT_CHECK(!weft_poller_settle(&poller) && e.closed == 0);
-    WEFT_CHECK(!weft_poller_settle(&poller) && e.closed == 1 && weft_poller_is_settled(&poller) && lines == 2);
+    WEFT_CHECK(!weft_poller_settle(&poller) && e.closed == 1 && weft_poller_is_settled(&poller));
+    WEFT_CHECK(lines == 1); /* once a second at most */
     close(e.peer);
     close_end(&other);
     weft_poller_close(&poller);

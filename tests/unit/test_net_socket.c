@@ -14,6 +14,8 @@
 #include <weft/stream.h>
 
 #include "lib/net/listener.h"
+#include "lib/task/poll.h"
+#include "tests/unit/real_time.h"
 
 #ifdef MSG_MORE
 enum { MSG_MORE_WAITS = true };
@@ -22,23 +24,6 @@ enum { MSG_MORE_WAITS = false };
 #endif
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-enum { PATIENCE = 5 }; /* seconds until a test gives up */
-
-/* Waits, in real time, until the condition holds (a last time when the patience is at an end). */
-#define WAIT_UNTIL(condition)                                                                                                  \
-    do {                                                                                                                       \
-        weft_duration end_ = weft_now() + PATIENCE * WEFT_SECOND;                                                              \
-        bool holds_;                                                                                                           \
-        while (!(holds_ = (condition)) && weft_now() < end_)                                                                   \
-            WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);                                                                     \
-        weft_check_(holds_, #condition, __FILE__, __LINE__);                                                                   \
-    } while (0)
-
-static int in_real_time(weft_task_fn *fn)
-{
-    return weft_test_run(fn, NULL, NULL, .real_time = true);
-}
 
 /* Two connected sockets. */
 static void connect_sockets(int fds[2], bool is_tcp)
@@ -639,6 +624,48 @@ static int test_connects(void)
     return in_real_time(connects);
 }
 
+static int refuse(weft_poller *poller, const weft_polled *p)
+{
+    (void)poller;
+    (void)p;
+    return -ENOSPC;
+}
+
+/* Where the kernel polls nothing, and all is only tried: who has not connected yet is not said to have. */
+static int connects_unpolled(void *arg)
+{
+    (void)arg;
+    weft_poller *poller = weft_poll_poller(weft_loop_here());
+    const weft_poller_kind *kind = poller->kind;
+    weft_poller_kind refusing = *kind;
+    refusing.ask = refuse;
+    struct server server, barred;
+    weft_stream *s = NULL;
+    open_server(&server, "127.0.0.1:0");
+    open_server(&barred, "127.0.0.1:0");
+    WEFT_CHECK(weft_listener_bar(barred.listener) == 0);
+    poller->kind = &refusing;
+    WEFT_TIMEOUT (limit, 350 * WEFT_MILLISECOND) {
+        WEFT_CHECK(weft_connect(&s, barred.address) == WEFT_EDEADLINE && !s);
+    }
+    WEFT_CHECK(weft_connect(&s, server.address) == 0);
+    probe *p = accepted(&server);
+    WEFT_CHECK(weft_stream_write(s, "abc", 3) == 0);
+    probe_read(p);
+    WAIT_UNTIL(probe_got(p, "abc"));
+    weft_stream_close(s);
+    close_probe(p, false);
+    weft_listener_close(barred.listener);
+    weft_listener_close(server.listener);
+    poller->kind = kind;
+    return 0;
+}
+
+static int test_connects_unpolled(void)
+{
+    return in_real_time(connects_unpolled);
+}
+
 /* Of the name that the system's own table has, in letters that are not the ones we know without it; and of one that no resolver
  * would ask anybody for, as its label is too long. */
 static int connect_by_name(void *arg)
@@ -929,6 +956,7 @@ static const weft_test tests[] = {
     { .name = "a stream over tcp", .plain = test_talk_tcp },
     { .name = "a stream over a unix socket", .plain = test_talk_unix },
     { .name = "connecting fails, or is cut short", .plain = test_connects },
+    { .name = "connecting where nothing can be polled", .plain = test_connects_unpolled },
     { .name = "hosts by their names", .plain = test_names },
     { .name = "closed or reset while tasks wait", .plain = test_waiting },
     { .name = "a reset that a write is told of", .plain = test_told_by_a_write },

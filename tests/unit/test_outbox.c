@@ -8,6 +8,7 @@
 #include "lib/base/memory.h"
 #include "lib/net/outbox.h"
 #include "lib/net/transport_memory.h"
+#include "tests/unit/real_time.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -522,15 +523,6 @@ static void open_sockets(pair *p)
     WEFT_CHECK(weft_transport_open_fd(&p->peer.t, weft_loop_here(), fds[1], false, &probe_events) == 0);
     WEFT_CHECK(weft_outbox_open(&p->outbox, &p->t, &large_rules) == 0);
 }
-
-/* Waits, in real time, until the condition holds (five seconds at most). */
-#define WAIT_UNTIL(condition)                                                                                                  \
-    do {                                                                                                                       \
-        weft_duration end_ = weft_now() + 5 * WEFT_SECOND;                                                                     \
-        while (!(condition) && weft_now() < end_)                                                                              \
-            WEFT_CHECK(weft_sleep(WEFT_MILLISECOND) == 0);                                                                     \
-        WEFT_CHECK(condition);                                                                                                 \
-    } while (0)
 
 static void close_sockets(pair *p)
 {
